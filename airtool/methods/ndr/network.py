@@ -1,0 +1,201 @@
+"""NDR-Restore: Neural Degradation Representation Learning (Yao et al., IEEE TIP 2024, arXiv 2310.12848).
+
+A four-level encoder-decoder whose skip connections recognise the degradation against a learned dictionary
+(degradation query, DQ, paper Eq. 1-3) and inject it back (degradation injection, DI, paper Eq. 4-7). Key names are
+those of the authors' checkpoints. The authors published two forward passes for the same keys; ``residual`` chooses.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from airtool.networks.nafnet import NAFBlock
+from airtool.networks.restormer import Downsample, NormKind, TransformerBlock, Upsample
+
+
+@dataclass(frozen=True)
+class NDRConfig:
+    """Sizes of NDR-Restore. The defaults are the published network (``paper`` preset)."""
+
+    dim: int = 48
+    """Channels at full resolution; doubled at each of three further levels."""
+    blocks: tuple[int, int, int, int] = (4, 6, 6, 8)
+    """Blocks at each level, in the encoder and again in the decoder; the last is the bottleneck."""
+    refinement_blocks: int = 3
+    """Blocks after the decoder, on 2 * dim channels."""
+    heads: tuple[int, int, int, int] = (1, 2, 4, 6)
+    """Attention heads at each level (``block='restormer'`` only)."""
+    expansion: float = 2.66
+    """Width of the feed-forward part over the block's width (``block='restormer'`` only)."""
+    bias: bool = False
+    """Whether the blocks' convolutions carry a bias (``block='restormer'`` only)."""
+    norm: NormKind = "WithBias"
+    """Kind of layer normalisation (``block='restormer'`` only)."""
+    block: Literal["restormer", "nafnet"] = "restormer"
+    """Backbone block: the published one, or the cheaper local one of the ``small`` preset."""
+    atoms: int = 32
+    """N, the number of degradation atoms in the dictionary."""
+    atom_dim: int = 128
+    """M, the length of one atom."""
+    feature_dim: int = 64
+    """Channels of the recognised degradation U at every level."""
+    rank: int = 16
+    """K, the number of rank-one terms of CP-Conv."""
+    residual: bool = False
+    """False: the pass published with the checkpoint (HEAD); True: the earlier one, residual in CP-Conv, DI, skip
+    and picture, which matches the paper's Eq. 7 and parameter count."""
+    degrad_dim: int = 48
+    """Channels of NDR-Degrad, which exists in training only."""
+
+
+class CPConv(nn.Module):
+    """Low-rank gate of a feature (N, C, H, W): a sum of K outer products of channel, row and column vectors.
+
+    The vectors come from means over the whole input (paper Eq. 4-5); ``residual`` adds the input.
+    """
+
+    def __init__(self, channels: int, rank: int, residual: bool) -> None:
+        super().__init__()
+        self.rank = rank
+        self.residual = residual
+        # Index 1 because the published Sequential pools first.
+        self.conv_C = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, rank * channels, 1))
+        self.conv_H = nn.Sequential(nn.AdaptiveAvgPool2d((None, 1)), nn.Conv2d(channels, rank, 1))
+        self.conv_W = nn.Sequential(nn.AdaptiveAvgPool2d((1, None)), nn.Conv2d(channels, rank, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        rows = x.mean(3, keepdim=True)
+        channel = self.conv_C[1](rows.mean(2, keepdim=True)).sigmoid().view(n, self.rank, c)
+        row = self.conv_H[1](rows).sigmoid().view(n, self.rank, h, 1)
+        column = self.conv_W[1](x.mean(2, keepdim=True)).sigmoid().view(n, self.rank, 1, w)
+        # One matrix product instead of the (N, K, C, H, W) cube of the definition: same numbers, 1/K of the memory.
+        planes = (row * column).view(n, self.rank, h * w).transpose(1, 2)
+        gate = (planes @ channel).view(n, h, w, c).permute(0, 3, 1, 2) / self.rank
+        return x + x * gate if self.residual else x * gate
+
+
+class DegradationQuery(nn.Module):
+    """DQ: looks a feature (N, F, H, W) up in the dictionary (1, atoms, M) and returns U, (N, F, H, W).
+
+    No scaling, no normalisation of the query and no skip (paper Eq. 1-3; the temperature is in the code only).
+    """
+
+    def __init__(self, config: NDRConfig) -> None:
+        super().__init__()
+        f, m = config.feature_dim, config.atom_dim
+        self.attn = nn.Module()
+        self.attn.temperature = nn.Parameter(torch.ones(1))
+        self.attn.qkv = nn.Conv2d(f, m, 1)
+        self.attn.project_out = nn.Conv2d(m, f, 1)
+        self.ffn = nn.Module()
+        self.ffn.project_out = nn.Conv2d(f, f, 1)
+
+    def affinity(self, feature: Tensor, dictionary: Tensor) -> Tensor:
+        """Softmax weights S of every pixel over the atoms, (N, H * W, atoms)."""
+        query = self.attn.qkv(feature).flatten(2).transpose(1, 2)
+        return ((query @ dictionary.transpose(1, 2)) * self.attn.temperature).softmax(dim=-1)
+
+    def forward(self, feature: Tensor, dictionary: Tensor) -> Tensor:
+        n, _, h, w = feature.shape
+        weights = self.affinity(feature, dictionary)
+        mixed = (weights @ dictionary.to(weights.dtype)).view(n, h, w, -1).permute(0, 3, 1, 2)
+        return self.ffn.project_out(self.attn.project_out(mixed))
+
+
+class DegradationInjection(nn.Module):
+    """DI: scale and shift a feature (N, C, H, W) by what was recognised, U (N, F, H, W) (paper Eq. 6-7)."""
+
+    def __init__(self, feature_dim: int, channels: int, rank: int, residual: bool) -> None:
+        super().__init__()
+        self.residual = residual
+        self.conv1 = nn.Conv2d(feature_dim, feature_dim, 1)
+        self.low_rank_transform1 = CPConv(feature_dim, rank, residual)
+        self.low_rank_transform3 = CPConv(channels, rank, residual)
+        self.f = nn.Conv2d(feature_dim, channels, 1)
+        self.g = nn.Conv2d(feature_dim, channels, 1)
+
+    def forward(self, feature: Tensor, recognised: Tensor) -> Tensor:
+        weight = self.low_rank_transform1(self.conv1(recognised))
+        out = self.f(weight) * self.low_rank_transform3(feature) + self.g(weight)
+        return out + feature if self.residual else out
+
+
+class SkipConnection(nn.Module):
+    """DQ and DI on one skip connection. Returns the feature for the decoder and the recognised degradation U."""
+
+    def __init__(self, config: NDRConfig, channels: int) -> None:
+        super().__init__()
+        self.residual = config.residual
+        self.mapping = nn.Conv2d(channels, config.feature_dim, 3, padding=1, bias=False)
+        self.degradation_recog = DegradationQuery(config)
+        self.inject_degradation = DegradationInjection(config.feature_dim, channels, config.rank, config.residual)
+
+    def forward(self, feature: Tensor, dictionary: Tensor) -> tuple[Tensor, Tensor]:
+        recognised = self.degradation_recog(self.mapping(feature), dictionary)
+        out = self.inject_degradation(feature, recognised)
+        # The earlier published pass adds the feature a second time, outside DI.
+        return (out + feature if self.residual else out), recognised
+
+
+def _stage(config: NDRConfig, count: int, channels: int, heads: int) -> list[nn.Module]:
+    if config.block == "nafnet":
+        return [NAFBlock(channels, channel_attention=False) for _ in range(count)]
+    return [TransformerBlock(channels, heads, config.expansion, config.bias, config.norm) for _ in range(count)]
+
+
+class RestorationNet(nn.Module):
+    """NDR-Restore. Maps (N, 3, H, W), H and W multiples of 8, to the restored (N, 3, H, W), unclipped."""
+
+    def __init__(self, config: NDRConfig, dictionary: nn.Parameter) -> None:
+        super().__init__()
+        c, (b1, b2, b3, b4), (h1, h2, h3, h4) = config.dim, config.blocks, config.heads
+        reduce_bias = config.bias and config.block == "restormer"
+        self.residual = config.residual
+        self.dr = dictionary
+        self.extractor = nn.Conv2d(3, c, 3, padding=1)
+        self.block1 = nn.Sequential(*_stage(config, b1, c, h1))
+        self.pool1 = Downsample(c)
+        self.block2 = nn.Sequential(*_stage(config, b2, 2 * c, h2))
+        self.pool2 = Downsample(2 * c)
+        self.block3 = nn.Sequential(*_stage(config, b3, 4 * c, h3))
+        self.pool3 = Downsample(4 * c)
+        self.bottom = nn.Sequential(*_stage(config, b4, 8 * c, h4))
+        self.res_connect1 = SkipConnection(config, c)
+        self.res_connect2 = SkipConnection(config, 2 * c)
+        self.res_connect3 = SkipConnection(config, 4 * c)
+        self.up3 = Upsample(8 * c)
+        self.block_up3 = nn.Sequential(
+            nn.Conv2d(8 * c, 4 * c, 1, bias=reduce_bias), *_stage(config, b3, 4 * c, h3)
+        )
+        self.up2 = Upsample(4 * c)
+        self.block_up2 = nn.Sequential(
+            nn.Conv2d(4 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b2, 2 * c, h2)
+        )
+        self.up1 = Upsample(2 * c)
+        # The full-resolution decoder keeps 2C channels, unlike Restormer's a 1x1 convolution stands here too.
+        self.block_up1 = nn.Sequential(
+            nn.Conv2d(2 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b1, 2 * c, h1)
+        )
+        self.refinement = nn.Sequential(*_stage(config, config.refinement_blocks, 2 * c, h1))
+        self.reconstruction = nn.Conv2d(2 * c, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.restore_and_recognise(x)[0]
+
+    def restore_and_recognise(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """The restored picture and the recognised degradations U1, U2, U3 that NDR-Degrad learns from."""
+        e1 = self.block1(self.extractor(x))
+        e2 = self.block2(self.pool1(e1))
+        e3 = self.block3(self.pool2(e2))
+        y = self.bottom(self.pool3(e3))
+        s1, u1 = self.res_connect1(e1, self.dr)
+        s2, u2 = self.res_connect2(e2, self.dr)
+        s3, u3 = self.res_connect3(e3, self.dr)
+        y = self.block_up3(torch.cat([s3, self.up3(y)], 1))
+        y = self.block_up2(torch.cat([s2, self.up2(y)], 1))
+        y = self.block_up1(torch.cat([s1, self.up1(y)], 1))
+        y = self.reconstruction(self.refinement(y))
+        return (y + x if self.residual else y), (u1, u2, u3)
