@@ -1,0 +1,30 @@
+"""The physics of what goes wrong in photographs: seeded, float32, documented by equation."""
+
+from airtool.degradations.base import Degradation
+from airtool.degradations.defocus import DEFOCUS
+from airtool.degradations.downsample import DOWNSAMPLE
+from airtool.degradations.haze import HAZE
+from airtool.degradations.jpeg import JPEG
+from airtool.degradations.lowlight import LOW_LIGHT
+from airtool.degradations.motion_blur import MOTION_BLUR
+from airtool.degradations.noise import CAMERA_NOISE, NOISE
+from airtool.degradations.rain import RAIN
+from airtool.degradations.raindrop import RAINDROP
+from airtool.degradations.snow import SNOW
+
+DEGRADATIONS: dict[str, Degradation] = {
+    "noise": NOISE,
+    "camera-noise": CAMERA_NOISE,
+    "rain": RAIN,
+    "haze": HAZE,
+    "motion-blur": MOTION_BLUR,
+    "defocus": DEFOCUS,
+    "low-light": LOW_LIGHT,
+    "snow": SNOW,
+    "raindrop": RAINDROP,
+    "jpeg": JPEG,
+    "downsample": DOWNSAMPLE,
+}
+"""Every degradation by the name that the user types."""
+
+__all__ = ["DEGRADATIONS", "Degradation"]

@@ -1,31 +1,15 @@
-"""The contract of a method: what the engine may know of it and what it must do."""
+"""The contract of a method: what the engine, the trainer and the importer may ask of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from airtool.methods.facts import MethodFacts
+from airtool.methods.objective import Objective
 
-@dataclass(frozen=True)
-class MethodFacts:
-    """What a method is and needs, independent of any weights."""
-
-    name: str
-    """The name typed after ``--method``."""
-    title: str
-    """The name in print."""
-    paper: str
-    """Venue, year and identifier."""
-    size_multiple: int
-    """Height and width of the input must be multiples of this (the engine pads)."""
-    channel_order: Literal["rgb", "bgr"]
-    """Order in which published weights expect the colours; the method converts, callers always give RGB."""
-    needs: Literal["nothing", "label", "prompt", "instruction"]
-    """What the user (or the detector) has to say about the damage."""
-    tiling: Literal["exact", "approximate", "discouraged"]
-    """exact: purely local; approximate: uses whole-picture statistics; discouraged: needs the whole picture."""
-    overlap: int
-    """Pixels by which neighbouring tiles should overlap."""
+__all__ = ["Method", "MethodClass", "MethodFacts", "Request"]
 
 
 @dataclass(frozen=True)
@@ -58,4 +42,28 @@ class Method(Protocol):
 
     def bytes_per_pixel(self) -> int:
         """Peak activation memory of ``restore`` in bytes for each input pixel of a float32 batch of one."""
+        ...
+
+
+class MethodClass(Protocol):
+    """The ways to make a `Method`; implemented by the class that ``facts.implementation`` names."""
+
+    facts: MethodFacts
+    presets: Mapping[str, Any]
+    """Configs by preset name; "small" is embedded, "paper" has the published size."""
+
+    def __call__(self, config: Any) -> Method:
+        """A method with untrained weights in evaluation mode."""
+        ...
+
+    def config_from(self, values: Mapping[str, Any]) -> Any:
+        """The config from the plain values of a weights file. Raises AirtoolError when they do not fit."""
+        ...
+
+    def objective(self, config: Any, settings: Mapping[str, Any]) -> Objective:
+        """What the trainer trains. Raises UsageError for unknown settings."""
+        ...
+
+    def from_official(self, tensors: Mapping[str, Tensor], variant: str | None) -> tuple[Any, dict[str, Tensor]]:
+        """Config and network state from the authors' checkpoint. Raises AirtoolError, naming the first misfit."""
         ...

@@ -15,7 +15,11 @@ class ChannelNorm(nn.LayerNorm):
         super().__init__(channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps)
+        # Autocast would move this to float32 and double the memory traffic; the kernel accumulates in float32 anyway.
+        with torch.autocast(x.device.type, enabled=False):
+            rows = F.layer_norm(
+                x.permute(0, 2, 3, 1), self.normalized_shape, self.weight.to(x.dtype), self.bias.to(x.dtype), self.eps
+            )
         return rows.permute(0, 3, 1, 2)
 
 
@@ -52,6 +56,6 @@ class NAFBlock(nn.Module):
         y = simple_gate(self.conv2(self.conv1(self.norm1(x))))
         if self.sca is not None:
             y = y * self.sca(y)
-        x = x + self.conv3(y) * self.beta
+        x = x + self.conv3(y) * self.beta.to(y.dtype)
         y = self.conv5(simple_gate(self.conv4(self.norm2(x))))
-        return x + y * self.gamma
+        return x + y * self.gamma.to(y.dtype)

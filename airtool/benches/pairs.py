@@ -1,0 +1,161 @@
+"""Which degraded picture belongs to which ground truth, by file name alone.
+
+The two folders mirror each other: pictures pair up inside subfolders of the same name. Extensions never matter, as
+mirrors of one benchmark differ in them. Equal stems are tried first; where no stem is equal, the naming rules of
+published benchmarks are tried, and `Pairing.rule` says which one was used.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from airtool.errors import UsageError
+from airtool.images.discover import Source, discover
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One way to name a degraded picture and its ground truth."""
+
+    name: str
+    statement: str
+    """The rule in one line, for reports."""
+    degraded: re.Pattern[str]
+    """Matches the whole stem of a degraded picture; group 1 is what it has in common with its ground truth."""
+    ground_truth: re.Pattern[str]
+    """Matches the whole stem of a ground truth; group 1 as above."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One degraded picture and its ground truth."""
+
+    name: str
+    """Path of the degraded picture below its folder, with `/` and without extension; unique in its pairing."""
+    degraded: Source
+    ground_truth: Source
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """All pictures of two folders, paired without remainder."""
+
+    rule: Rule
+    pairs: tuple[Pair, ...]
+    """In the order in which the degraded pictures were given."""
+
+
+ANY = re.compile("(.+)", re.DOTALL)
+
+EXACT = Rule("stem", "equal stems", ANY, ANY)
+
+FILES = Rule("files", "two single files", ANY, ANY)
+
+KNOWN_RULES = (
+    Rule("noise-gt", "N_noise to N_gt (Nam)", re.compile("(.+)_noise"), re.compile("(.+)_gt")),
+    Rule("rain-clean", "N_rain to N_clean (RainDrop)", re.compile("(.+)_rain"), re.compile("(.+)_clean")),
+    Rule("rain-norain", "rain-N to norain-N (Rain100L, Rain100H)", re.compile("rain-(.+)"), re.compile("norain-(.+)")),
+    Rule(
+        "sots",
+        "NNNN_A_B or NNNN_LEVEL to NNNN, many hazy pictures to one clear (SOTS)",
+        re.compile(r"(\d+)(?:_\d+(?:\.\d+)?){1,2}"),
+        re.compile(r"(\d+)"),
+    ),
+)
+"""Rules beyond equal stems, in the order in which ties are decided."""
+
+LISTED = 20
+"""How many file names an error message spells out."""
+
+
+def pair_paths(degraded: str, ground_truth: str) -> Pairing:
+    """Pair the pictures of two folders, or two single files with one another whatever their names.
+
+    Raises UsageError as `airtool.images.discover.discover` and `pair_sources` do.
+    """
+    lq, gt = discover([degraded]), discover([ground_truth])
+    if Path(degraded).is_file() and Path(ground_truth).is_file():
+        return Pairing(FILES, (Pair(_name(lq[0]), lq[0], gt[0]),))
+    return pair_sources(lq, gt)
+
+
+def pair_sources(degraded: Sequence[Source], ground_truth: Sequence[Source]) -> Pairing:
+    """Pair two lists of pictures by their relative paths.
+
+    Equal stems decide when at least one pair has them. Otherwise the one of `KNOWN_RULES` decides that leaves the
+    fewest pictures over. Raises UsageError when two pictures on one side differ only in their extensions, and when
+    any picture on either side is left without a partner (the message lists them).
+    """
+    _refuse_ambiguous(degraded)
+    _refuse_ambiguous(ground_truth)
+    match = _match(EXACT, degraded, ground_truth)
+    if not match.pairs:
+        candidates = [_match(rule, degraded, ground_truth) for rule in KNOWN_RULES]
+        match = min((candidate for candidate in candidates if candidate.pairs), key=_Match.left_over, default=match)
+    if not match.pairs:
+        rules = "; ".join(rule.statement for rule in (EXACT, *KNOWN_RULES))
+        raise UsageError(f"no picture has a partner ({match.remainder()}); naming rules tried: {rules}")
+    if match.left_over():
+        raise UsageError(f"pairing by {match.rule.statement} leaves {match.remainder()}: complete or remove them")
+    return Pairing(match.rule, match.pairs)
+
+
+@dataclass(frozen=True)
+class _Match:
+    """What one rule makes of two lists of pictures."""
+
+    rule: Rule
+    pairs: tuple[Pair, ...]
+    degraded_left: tuple[str, ...]
+    ground_truth_left: tuple[str, ...]
+
+    def left_over(self) -> int:
+        return len(self.degraded_left) + len(self.ground_truth_left)
+
+    def remainder(self) -> str:
+        """The pictures without partner, in words."""
+        sides = ((self.degraded_left, "without ground truth"), (self.ground_truth_left, "only in the ground truths"))
+        return "; ".join(f"{len(names)} {what}: {_listing(names)}" for names, what in sides if names)
+
+
+def _match(rule: Rule, degraded: Sequence[Source], ground_truth: Sequence[Source]) -> _Match:
+    clear = {key: source for source in ground_truth if (key := _key(rule.ground_truth, source))}
+    pairs, degraded_left, used = [], [], set()
+    for source in degraded:
+        key = _key(rule.degraded, source)
+        if key in clear:
+            pairs.append(Pair(_name(source), source, clear[key]))
+            used.add(key)
+        else:
+            degraded_left.append(source.relative.as_posix())
+    ground_truth_left = [s.relative.as_posix() for s in ground_truth if _key(rule.ground_truth, s) not in used]
+    return _Match(rule, tuple(pairs), tuple(degraded_left), tuple(ground_truth_left))
+
+
+def _name(source: Source) -> str:
+    # The same letters may be stored composed or decomposed, depending on the system that wrote the name.
+    return unicodedata.normalize("NFC", source.relative.with_suffix("").as_posix())
+
+
+def _key(pattern: re.Pattern[str], source: Source) -> tuple[str, str] | None:
+    folder, _, stem = _name(source).rpartition("/")
+    found = pattern.fullmatch(stem)
+    return (folder, found[1]) if found else None
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def _refuse_ambiguous(sources: Sequence[Source]) -> None:
+    seen: dict[str, Source] = {}
+    for source in sources:
+        other = seen.setdefault(_name(source), source)
+        if other is not source:
+            raise UsageError(
+                f"{other.relative.as_posix()} and {source.relative.as_posix()} differ only in their extensions: "
+                "keep one of them, as pairing goes by stem"
+            )

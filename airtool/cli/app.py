@@ -1,0 +1,76 @@
+"""The command line: every command by its name, and what its errors mean to the shell."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from airtool import __version__
+from airtool.cli import models
+from airtool.cli.console import fail
+from airtool.cli.degrade import degrade
+from airtool.cli.evaluate import evaluate
+from airtool.cli.restore import restore
+from airtool.cli.train import train
+from airtool.errors import AirtoolError, UsageError
+
+# The parser's own errors. Typer exports this one subclass; its base covers unknown options and missing arguments.
+ParserError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="airtool",
+    help="Restore folders of degraded photographs with published all-in-one methods.",
+    epilog="Exit codes: 0 all done, 1 something failed, 2 the command cannot be carried out as typed, 130 interrupted.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (restore, evaluate, degrade, train):
+    app.command()(command)
+app.add_typer(models.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"airtool {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run one command line (default: the process's own) and return its exit code.
+
+    0: all done; 1: something failed (AirtoolError, or a command that raised typer.Exit(1)); 2: usage; 130: Ctrl-C.
+    Every error that a user can cause is one line on standard error.
+    """
+    args = sys.argv[1:] if args is None else args
+    try:
+        code = app(args or ["--help"], prog_name="airtool", standalone_mode=False)
+        sys.stdout.flush()
+    except ParserError as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "airtool"
+        fail(f"{error.format_message()} (see: {command} --help)")
+        return 2
+    except UsageError as error:
+        fail(error)
+        return 2
+    except AirtoolError as error:
+        fail(error)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has left. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code if isinstance(code, int) else 0

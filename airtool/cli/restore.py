@@ -1,0 +1,247 @@
+"""`airtool restore`: the main job."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from airtool.cli.console import say, warn
+from airtool.cli.progress import clock, track
+from airtool.errors import AirtoolError, UsageError
+
+if TYPE_CHECKING:
+    from airtool.engine.records import Outcome
+    from airtool.engine.session import Session
+    from airtool.engine.settings import Settings
+    from airtool.engine.tasks import Task
+    from airtool.images.plan import Plan
+
+HOW, FILES, REPORT = "How to restore", "Files", "What to tell"
+
+WORKERS = 2
+"""Threads that read, and as many that write: enough to keep a network busy, few enough to leave it the processor."""
+
+
+def restore(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN", help="Pictures, folders, quoted patterns, or - for standard input.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT", help="A folder, a file for one picture, or - for standard output.", show_default=False
+        ),
+    ],
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="Method that restores.", rich_help_panel=HOW)
+    ] = "ndr",
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Weights file (default: the embedded weights).", rich_help_panel=HOW),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Which embedded weights (default: small).", rich_help_panel=HOW),
+    ] = None,
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|N|off",
+            help="Side of a tile in pixels; auto: as large as memory allows; off: whole pictures.",
+            rich_help_panel=HOW,
+        ),
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu, mps, cuda or cuda:N.", rich_help_panel=HOW)
+    ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="auto, bf16 or fp32; auto: bf16 on GPUs built for it, fp32 elsewhere.",
+            rich_help_panel=HOW,
+        ),
+    ] = "auto",
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Seed of every random draw.", rich_help_panel=HOW)
+    ] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that are there already.", rich_help_panel=FILES)
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep and skip outputs that are there already.", rich_help_panel=FILES)
+    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="png, jpeg, webp, tiff, avif, ... (default: the input's).", rich_help_panel=FILES
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=100, help="Quality of lossy formats.", rich_help_panel=FILES),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write before | after pictures there, as JPEG, one an input, named NAME.jpg.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, max=64, help="Threads that read, and as many that write.", rich_help_panel=FILES
+        ),
+    ] = WORKERS,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print what would become what, and restore nothing.", rich_help_panel=REPORT),
+    ] = False,
+    report: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Write what became of each picture as JSON (-: standard output).",
+            rich_help_panel=REPORT,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=REPORT)
+    ] = False,
+) -> None:
+    """Restore pictures.
+
+    Every output keeps its input's name, place in the folders, format, bit depth, transparency and metadata.
+
+    Nothing is overwritten unless asked for. A picture that fails does not stop the others.
+    """
+    from airtool.engine.settings import Settings, parse_precision, parse_tile
+    from airtool.methods.registry import check_method
+
+    settings = Settings(device=device, precision=parse_precision(precision), tile=parse_tile(tile), seed=seed)
+    check_method(method)
+    if weights is not None and preset is not None:
+        raise UsageError("--preset has no effect with --weights, whose file says what it is: leave it out")
+    if overwrite and resume:
+        raise UsageError("--overwrite and --resume exclude each other: choose one")
+    if weights is not None and not Path(weights).is_file():
+        raise AirtoolError(f"weights file {weights} does not exist: check the spelling")
+    planned, tasks = _plan(inputs, output, format, overwrite, resume, compare)
+    _check_streams(planned, report)
+
+    if planned.skipped:
+        say(f"{len(planned.skipped)} already there, kept", quiet)
+    if dry_run:
+        for task in tasks:
+            print(f"{task.name} -> {task.output}")
+            if task.comparison is not None:
+                print(f"{task.name} -> {task.comparison}")
+        return
+    session = _open(method, weights, preset or "small", settings, quiet) if tasks else None
+    outcome = _run(session, tasks, quality, overwrite, workers, quiet)
+    if report is not None:
+        _report(report, session, planned, outcome)
+    _finish(outcome, len(tasks), quiet)
+
+
+def _plan(
+    inputs: Sequence[str], output: str, format: str | None, overwrite: bool, resume: bool, compare: str | None
+) -> "tuple[Plan, list[Task]]":
+    """What becomes what. Raises UsageError or AirtoolError for whatever stands in the way."""
+    from airtool.engine.tasks import Task, plan_comparisons
+    from airtool.images.discover import discover
+    from airtool.images.plan import plan
+
+    existing: Literal["error", "overwrite", "resume"] = "error"
+    if overwrite or resume:
+        existing = "overwrite" if overwrite else "resume"
+    planned = plan(discover(inputs), output, format=format, existing=existing)
+    if compare is None:
+        return planned, [Task(job) for job in planned.jobs]
+    return planned, plan_comparisons(planned.jobs, compare, output, replace=overwrite or resume)
+
+
+def _check_streams(planned: "Plan", report: str | None) -> None:
+    """Find out whether standard output can take what is meant for it, and whether the report can be written."""
+    from airtool.reports.writers import STDOUT, check_target
+
+    if report is not None:
+        check_target(report, "--report")
+    if any(job.target is None for job in planned.jobs):
+        if report == STDOUT:
+            raise UsageError("the picture and the report cannot both go to standard output: give --report a file")
+        if sys.stdout.isatty():
+            raise UsageError("standard output is a terminal: redirect it (> out.png), or name an output file")
+
+
+def _open(method: str, weights: str | None, preset: str, settings: "Settings", quiet: bool) -> "Session":
+    from airtool.engine.session import open_session
+
+    session = open_session(
+        method,
+        weights,
+        device=settings.device,
+        precision=settings.precision,
+        tile=settings.tile,
+        seed=settings.seed,
+        preset=preset,
+    )
+    facts = session.describe()
+    cores = f", {facts['threads']} threads" if facts["threads"] else ""
+    say(f"{method}, weights {facts['weights']}, on {facts['device']} in {facts['precision']}{cores}", quiet)
+    return session
+
+
+def _run(
+    session: "Session | None", tasks: "Sequence[Task]", quality: int | None, overwrite: bool, workers: int, quiet: bool
+) -> "Outcome":
+    """Restore all pictures and say what fails on the way. Ctrl-C ends it early without an exception."""
+    from airtool.engine.records import Outcome
+
+    if session is None:
+        return Outcome((), 0.0, interrupted=False)
+    from airtool.engine.pipeline import Pipeline
+
+    start, interrupted = time.perf_counter(), False
+    pipeline = Pipeline(session, tasks, quality=quality, overwrite=overwrite, workers=workers)
+    try:
+        with pipeline:
+            for record in track(pipeline, len(tasks), "restoring", quiet):
+                if record.message is not None:
+                    warn(record.message)
+                for note in record.notes:
+                    say(f"{record.source}: {note}", quiet)
+    except KeyboardInterrupt:
+        interrupted = True
+    return Outcome(tuple(pipeline.records), time.perf_counter() - start, interrupted)
+
+
+def _report(target: str, session: "Session | None", planned: "Plan", outcome: "Outcome") -> None:
+    from airtool.engine.records import payload
+    from airtool.reports.writers import write_json
+
+    write_json(target, payload(outcome, planned.skipped, session.describe() if session else None))
+
+
+def _finish(outcome: "Outcome", planned: int, quiet: bool) -> None:
+    """Sum up, and leave with the exit code that fits."""
+    from airtool.engine.records import count, megapixels
+
+    counts = count(outcome.records)
+    done, failed = counts["restored"], counts["failed"]
+    speed = megapixels(outcome.records) / outcome.seconds if outcome.seconds else 0.0
+    say(f"{done} of {planned} restored in {clock(outcome.seconds)} ({speed:.2f} MP/s)", quiet)
+    if failed:
+        warn(f"{failed} of {planned} failed")
+    if outcome.interrupted:
+        warn(f"interrupted after {done} of {planned}; go on with --resume")
+        raise typer.Exit(130)
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,126 @@
+"""One picture's way through a network: whole or in tiles, again when memory or precision did not suffice."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from airtool.engine import padding
+from airtool.engine.memory import is_out_of_memory
+from airtool.engine.settings import SMALLEST_TILE
+from airtool.engine.tiles import Pixels, axis, run_tiled
+from airtool.errors import PictureError
+from airtool.methods.base import Method, Request
+
+
+class Forward:
+    """Restores one picture with one method. Made anew for each picture, because it learns how large tiles may be.
+
+    method: its network lies on `device` in float32. dtype: bfloat16 computes convolutions and products in it.
+    largest: (height, width) in pixels of what may go through the network at once.
+    """
+
+    def __init__(
+        self, method: Method, request: Request, device: torch.device, dtype: torch.dtype, largest: tuple[int, int]
+    ) -> None:
+        self.method = method
+        self.request = request
+        self.device = device
+        self.dtype = dtype
+        self.largest = self._whole_multiples(*largest)
+        self.used = (0, 0)
+        """(height, width) of the largest piece that went through the network."""
+        self.short_of_memory = False
+        """Whether pieces had to be made smaller than planned."""
+
+    def restore(self, source: Pixels, target: Pixels) -> None:
+        """Restore `source` (H, W, 3), float32 in [0, 1], into `target` of the same shape, type and range.
+
+        `target` may be `source`. Raises PictureError when memory does not suffice for the smallest tile, or when the
+        network gives no finite result even in float32.
+        """
+        height, width = source.shape[:2]
+        if self._fits(source):
+            target[:] = self._piece(source)
+        else:
+            facts = self.method.facts
+            rows = axis(height, self.largest[0], facts.overlap, facts.size_multiple)
+            columns = axis(width, self.largest[1], facts.overlap, facts.size_multiple)
+            run_tiled(source, target, rows, columns, self._piece)
+
+    def _piece(self, pixels: Pixels) -> Pixels:
+        """One tile; splits itself further when it does not fit into memory."""
+        if self._fits(pixels):
+            restored = self._attempt(pixels)
+            if restored is not None:
+                return restored
+            self._shrink(pixels)
+        restored = np.empty_like(pixels)
+        self.restore(pixels, restored)
+        return restored
+
+    def _attempt(self, pixels: Pixels) -> Pixels | None:
+        """None when the device ran out of memory."""
+        try:
+            restored = self._compute(pixels, self.dtype)
+            if restored is None and self.dtype != torch.float32:
+                restored = self._compute(pixels, torch.float32)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                return None
+            raise
+        if restored is None:
+            raise PictureError(
+                "the network gives no finite numbers for this picture: check the weights with `airtool models verify`"
+            )
+        self.used = max(self.used, (pixels.shape[0], pixels.shape[1]))
+        return restored
+
+    def _compute(self, pixels: Pixels, dtype: torch.dtype) -> Pixels | None:
+        """One pass of the network; None when the result is not finite."""
+        height, width = pixels.shape[:2]
+        with torch.inference_mode(), reproducible(), torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=dtype != torch.float32
+        ):
+            # (H, W, 3) seen as (1, 3, H, W) is channels_last already.
+            batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device)
+            batch = padding.pad(batch, self.method.facts.size_multiple)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            restored = padding.crop(self.method.restore(batch, self.request), height, width).float()
+            if not torch.isfinite(restored).all():
+                return None
+            pixels_out: Tensor = restored[0].clamp(0, 1).permute(1, 2, 0)
+            return pixels_out.cpu().numpy()
+
+    def _shrink(self, pixels: Pixels) -> None:
+        """Allow only half of `pixels`, across its longer side. Raises PictureError below the smallest tile."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        height, width = (min(side, limit) for side, limit in zip(pixels.shape[:2], self.largest, strict=True))
+        smaller = self._whole_multiples(*((height // 2, width) if height >= width else (height, width // 2)))
+        if self._fits(pixels, smaller):
+            raise PictureError(
+                f"{self.device} has not enough memory even for a tile of {height} x {width} pixels: "
+                "free some memory, or choose another --device; --tile cannot help any more"
+            )
+        self.largest = smaller
+        self.short_of_memory = True
+
+    def _fits(self, pixels: Pixels, largest: tuple[int, int] | None = None) -> bool:
+        limits = largest or self.largest
+        return pixels.shape[0] <= limits[0] and pixels.shape[1] <= limits[1]
+
+    def _whole_multiples(self, height: int, width: int) -> tuple[int, int]:
+        # Two multiples at least: the least that `axis` can overlap.
+        multiple = self.method.facts.size_multiple
+        least = max(padding.round_up(SMALLEST_TILE, multiple), 2 * multiple)
+        return max(height // multiple * multiple, least), max(width // multiple * multiple, least)
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Convolutions on a CUDA GPU that give the same bits every time, in full float32 where float32 is asked for."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield

@@ -1,0 +1,69 @@
+"""How large a tile may be."""
+
+import math
+from pathlib import Path
+
+import torch
+
+from airtool.engine.padding import round_up
+
+CPU_BUDGET = 600 * 2**20
+"""Bytes for activations on a CPU. With PyTorch (0.3 GiB) and a 24-megapixel picture (0.3 GiB) this stays well below
+1.5 GiB."""
+
+GPU_SHARE = 0.6
+"""Part of a GPU's free memory for activations; the rest is for workspaces and fragmentation."""
+
+LARGEST_TILE = 4096 * 4096
+"""Pixels. Beyond this, tensors of 128 channels have more elements than 32-bit indices can count."""
+
+
+def activation_budget(device: torch.device) -> int:
+    """Bytes that one pass of the network may take on `device` now."""
+    if device.type == "cuda":
+        return _steady(torch.cuda.mem_get_info(device)[0] * GPU_SHARE)
+    if device.type == "mps":
+        return _steady((torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) * GPU_SHARE)
+    available = available_ram()
+    return CPU_BUDGET if available is None or available > 2 * CPU_BUDGET else _steady(available / 2)
+
+
+def available_ram() -> int | None:
+    """Bytes of main memory that can be had without swapping; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def tile_shape(height: int, width: int, pixels: int, multiple: int) -> tuple[int, int]:
+    """Height and width of the largest tile of at most `pixels` pixels, multiples of `multiple`.
+
+    As square as the picture allows: a picture narrower than the square gets longer tiles. At least one multiple.
+    """
+    height, width = round_up(height, multiple), round_up(width, multiple)
+    pixels = min(pixels, LARGEST_TILE)
+    side = math.isqrt(pixels)
+    tile_height = min(height, side)
+    tile_width = min(width, pixels // max(tile_height, 1))
+    tile_height = min(height, pixels // max(tile_width, 1))
+    return max(tile_height // multiple, 1) * multiple, max(tile_width // multiple, 1) * multiple
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether PyTorch failed for lack of memory: the CPU and MPS allocators raise a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    text = str(error).lower()
+    return any(words in text for words in ("not enough memory", "can't allocate memory", "out of memory"))
+
+
+def _steady(budget: float) -> int:
+    """The power of two below `budget`: free memory wavers from run to run, tile sizes (and so results) should not."""
+    return 2 ** math.floor(math.log2(max(budget, 2**20)))

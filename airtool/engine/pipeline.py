@@ -1,0 +1,201 @@
+"""A batch of pictures: threads read and write while the network computes."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from airtool.engine.compare import Pixels, half, side_by_side
+from airtool.engine.records import Record
+from airtool.engine.tasks import Task
+from airtool.errors import AirtoolError, PictureError
+from airtool.images.decode import decode, read
+from airtool.images.encode import encode, lossy_changes
+from airtool.images.files import write_atomic
+from airtool.images.picture import Picture
+
+if TYPE_CHECKING:
+    from airtool.engine.session import Restored, Session
+
+PIXELS_AHEAD = {"cpu": 8_000_000, "mps": 16_000_000, "cuda": 64_000_000}
+"""Pixels (12 bytes each) that may be in memory before another picture is read; one picture is always allowed."""
+
+PIXELS_PER_BYTE = 4
+"""How many pixels a byte of an unread file is taken for: 2 bits a pixel, as in a well compressed photograph."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture that was read."""
+
+    picture: Picture
+    before: Pixels | None
+    """The first half of the comparison, if one is wanted."""
+
+
+class Pipeline:
+    """Restores tasks in order. Use as a context manager and iterate once; every picture gives one `Record`.
+
+    A picture that fails gives a record that says why, and the others are restored. Leaving the context early, by an
+    exception or Ctrl-C, drops what has not begun, lets files that are being written be finished (each appears whole
+    or not at all), and adds them to `records`.
+
+    quality: for lossy formats, 1 to 100; None: the format's default. overwrite: replace existing outputs.
+    workers: threads that read, and as many that encode and write.
+    """
+
+    def __init__(
+        self,
+        session: "Session",
+        tasks: Sequence[Task],
+        *,
+        quality: int | None = None,
+        overwrite: bool = False,
+        workers: int = 2,
+    ) -> None:
+        self.records: list[Record] = []
+        """What is finished so far."""
+        self._session = session
+        self._quality = quality
+        self._overwrite = overwrite
+        self._workers = workers
+        self._limit = PIXELS_AHEAD.get(session.device.type, PIXELS_AHEAD["cpu"])
+        self._in_flight = 0
+        self._waiting = deque(tasks)
+        self._reading: deque[tuple[Task, int, Future[Opened]]] = deque()
+        self._writing: deque[tuple[int, Future[Record]]] = deque()
+        self._readers = ThreadPoolExecutor(workers, "read")
+        self._writers = ThreadPoolExecutor(workers, "write")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pool in (self._readers, self._writers):
+            pool.shutdown(wait=False, cancel_futures=True)
+        # A second Ctrl-C must not cut off a write: it would take only the moment that the write needs anyway.
+        waiting = True
+        while waiting:
+            with suppress(KeyboardInterrupt):
+                self._writers.shutdown(wait=True)
+                waiting = False
+        self.records += [future.result() for _, future in self._writing if not future.cancelled()]
+        self._writing.clear()
+
+    def __iter__(self) -> Iterator[Record]:
+        while self._waiting or self._reading or self._writing:
+            self._read_ahead()
+            if self._reading:
+                self._restore_next()
+            if self._writing and (self._writing[0][1].done() or not self._reading or self._is_behind()):
+                yield self._finish_next()
+
+    def _is_behind(self) -> bool:
+        """Whether writing holds more pictures than there are threads to write them."""
+        return len(self._writing) > self._workers
+
+    def _read_ahead(self) -> None:
+        """Start to read as many of the next pictures as there are threads and memory for."""
+        while self._waiting and len(self._reading) <= self._workers:
+            task = self._waiting[0]
+            pixels = _guess_pixels(task)
+            busy = bool(self._reading or self._writing)
+            if busy and self._in_flight + pixels > self._limit:
+                return
+            self._waiting.popleft()
+            self._in_flight += pixels
+            # Standard input is read here: a thread blocked on it could not be stopped by Ctrl-C.
+            data = sys.stdin.buffer.read() if task.job.source.path is None else None
+            self._reading.append((task, pixels, self._readers.submit(_open, task, data)))
+
+    def _restore_next(self) -> None:
+        """Send the oldest picture through the network and hand it to a writer."""
+        task, pixels, opening = self._reading.popleft()
+        try:
+            opened = opening.result()
+            height, width = opened.picture.rgb.shape[:2]
+            self._in_flight += height * width - pixels
+            pixels = height * width
+            restored = self._session.restore(opened.picture, in_place=True)
+        except Exception as error:
+            failed: Future[Record] = Future()
+            failed.set_result(_failure(task, error))
+            self._writing.append((pixels, failed))
+            return
+        before = opened.before
+        saving = self._writers.submit(self._save, task, restored, before)
+        self._writing.append((pixels, saving))
+
+    def _finish_next(self) -> Record:
+        pixels, saving = self._writing.popleft()
+        record = saving.result()
+        self._in_flight -= pixels
+        self.records.append(record)
+        return record
+
+    def _save(self, task: Task, restored: "Restored", before: Pixels | None) -> Record:
+        """Encode and write one picture; runs in a thread."""
+        picture = restored.picture
+        height, width = picture.rgb.shape[:2]
+        try:
+            data = encode(picture, task.job.format, self._quality)
+            if before is not None and task.comparison is not None:
+                # First, so that a picture whose comparison failed is not taken for done by --resume.
+                write_atomic(task.comparison, side_by_side(before, half(picture.rgb)), overwrite=True)
+            if task.job.target is None:
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+            else:
+                write_atomic(task.job.target, data, self._overwrite)
+        except Exception as error:
+            return _failure(task, error)
+        return Record(
+            source=task.name,
+            target=task.output,
+            status="restored",
+            width=width,
+            height=height,
+            seconds=restored.seconds,
+            tile=restored.tile,
+            notes=(*restored.notes, *lossy_changes(picture, task.job.format)),
+        )
+
+
+def _open(task: Task, data: bytes | None) -> Opened:
+    """Read one picture; runs in a thread."""
+    path = task.job.source.path
+    picture = decode(data or b"", task.name) if path is None else read(path)
+    return Opened(picture, None if task.comparison is None else half(picture.rgb))
+
+
+def _failure(task: Task, error: Exception) -> Record:
+    """The record of a picture that could not be restored: whatever went wrong, the batch goes on."""
+    if isinstance(error, PictureError):
+        # Errors of the network know the picture only as pixels.
+        message = str(error) if task.name in str(error) or task.output in str(error) else f"{task.name}: {error}"
+    elif isinstance(error, AirtoolError):
+        message = f"{task.name}: {error}"
+    elif isinstance(error, BrokenPipeError):
+        message = f"{task.name}: nobody reads {task.output} any more"
+    elif isinstance(error, MemoryError):
+        message = f"{task.name}: not enough memory for this picture: free some, or make it smaller"
+    else:
+        message = f"{task.name}: unexpected {type(error).__name__}: {error}"
+    return Record(task.name, task.output, "failed", message=message)
+
+
+def _guess_pixels(task: Task) -> int:
+    """Pixels of a picture that has not been read."""
+    path = task.job.source.path
+    if path is None:
+        return 0
+    with suppress(OSError):
+        return os.stat(path).st_size * PIXELS_PER_BYTE
+    return 0

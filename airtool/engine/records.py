@@ -1,0 +1,78 @@
+"""What became of each picture of a batch."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from airtool.engine.tasks import Task
+from airtool.images.plan import Job
+from airtool.reports.record import versions
+
+Status = Literal["restored", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture of a batch."""
+
+    source: str
+    """Path of the input, or "standard input"."""
+    target: str
+    """Path of the output, or "standard output"."""
+    status: Status
+    """skipped: the output was there already and ``--resume`` was given."""
+    width: int | None = None
+    """Pixels, after the EXIF orientation; None where the picture was not read."""
+    height: int | None = None
+    seconds: float | None = None
+    """In the network, without reading and writing."""
+    tile: tuple[int, int] | None = None
+    """(height, width) in pixels of the largest piece that went through the network at once."""
+    message: str | None = None
+    """Why it failed, in one line."""
+    notes: tuple[str, ...] = ()
+    """What the output file cannot keep of the input, in words."""
+
+
+def count(records: Sequence[Record]) -> dict[str, int]:
+    """How many records there are of each status."""
+    found = Counter(record.status for record in records)
+    return {"restored": found["restored"], "failed": found["failed"], "skipped": found["skipped"]}
+
+
+def megapixels(records: Sequence[Record]) -> float:
+    """Millions of pixels restored."""
+    return sum((r.width or 0) * (r.height or 0) for r in records if r.status == "restored") / 1e6
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished or interrupted batch."""
+
+    records: tuple[Record, ...]
+    seconds: float
+    """From the first picture to the last, reading and writing included."""
+    interrupted: bool
+    """Whether Ctrl-C ended it early."""
+
+
+def payload(outcome: Outcome, skipped: Sequence[Job], restoration: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The whole run for `airtool.reports.writers.write_json`.
+
+    skipped: what was there already. restoration: what `Session.describe` says; None where nothing was to restore.
+    """
+    kept = [Record(task.name, task.output, "skipped") for task in map(Task, skipped)]
+    records = [*outcome.records, *kept]
+    return {
+        "command": "restore",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "restoration": restoration,
+        "interrupted": outcome.interrupted,
+        **count(records),
+        "seconds": outcome.seconds,
+        "megapixels": megapixels(outcome.records),
+        "pictures": records,
+    }

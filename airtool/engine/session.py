@@ -1,0 +1,158 @@
+"""A method made ready to restore pictures of any size on one device."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from airtool.engine.device import pick_device, pick_precision, threads
+from airtool.engine.forward import Forward
+from airtool.engine.memory import activation_budget, tile_shape
+from airtool.engine.padding import round_up
+from airtool.engine.settings import Settings, parse_precision
+from airtool.engine.tiles import Pixels
+from airtool.errors import UsageError
+from airtool.images.picture import Picture
+from airtool.methods.base import Method, Request
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored picture and what it took."""
+
+    picture: Picture
+    tile: tuple[int, int]
+    """(height, width) in pixels of the largest piece that went through the network at once."""
+    seconds: float
+    notes: tuple[str, ...]
+    """What did not go as planned, in words."""
+
+
+class Session:
+    """A method on a device. Keeps nothing of a picture once it is restored, so order never matters.
+
+    method: on the CPU, float32; its network moves to the device. origin: what reports should say of the weights
+    ("preset", "weights", "sha256"). Raises UsageError when the settings ask for a device that is not there, or do
+    not suit the method.
+    """
+
+    def __init__(
+        self, method: Method, settings: Settings | None = None, origin: Mapping[str, Any] | None = None
+    ) -> None:
+        self.method = method
+        self.settings = settings or Settings()
+        self.origin = dict(origin or {})
+        facts = method.facts
+        if facts.needs == "nothing" and self.settings.degradation:
+            raise UsageError(f"{facts.name} finds out itself what to remove: leave the degradation out")
+        if facts.needs != "nothing" and not self.settings.degradation:
+            raise UsageError(f"{facts.name} has to be told what to remove: name the degradation")
+        self.device = pick_device(self.settings.device)
+        self.dtype = pick_precision(self.settings.precision, self.device)
+        # PyTorch's stubs lack the overload with a device and a memory format.
+        method.network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def restore_array(self, rgb: Pixels) -> Pixels:
+        """Restore (H, W, 3) float32 sRGB in [0, 1]; the result has the same shape, type and range.
+
+        Raises PictureError when the device has too little memory for even the smallest tile, or when the network
+        gives no finite result. The message does not name the picture: only the caller knows it.
+        """
+        target = np.empty_like(rgb)
+        self._forward(rgb).restore(rgb, target)
+        return target
+
+    def restore_picture(self, picture: Picture) -> Picture:
+        """`picture` with restored colours; alpha, depth and metadata as they were.
+
+        A picture stored in grey stays grey: its restored colours are averaged. Raises as `restore_array`.
+        """
+        return self.restore(picture).picture
+
+    def restore(self, picture: Picture, *, in_place: bool = False) -> Restored:
+        """As `restore_picture`, with what it took.
+
+        in_place: overwrite `picture.rgb`, which saves 12 bytes a pixel; what was given is then of no more use.
+        """
+        start = time.perf_counter()
+        forward = self._forward(picture.rgb)
+        rgb = picture.rgb if in_place else np.empty_like(picture.rgb)
+        forward.restore(picture.rgb, rgb)
+        if picture.grey:
+            rgb[:] = rgb.mean(axis=2, keepdims=True)
+        notes: tuple[str, ...] = ()
+        if forward.short_of_memory:
+            height, width = forward.used
+            notes = (f"memory was short, tiles were cut down to at most {width} x {height} pixels",)
+        return Restored(picture.with_rgb(rgb), forward.used, time.perf_counter() - start, notes)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that decides the result, for reports."""
+        tile = self.settings.tile
+        return {
+            "method": self.method.facts.name,
+            **self.origin,
+            "device": str(self.device),
+            "precision": "bf16" if self.dtype == torch.bfloat16 else "fp32",
+            "tile": "auto" if tile is None else tile or "off",
+            "seed": self.settings.seed,
+            "degradation": list(self.settings.degradation),
+            "threads": threads(self.device),
+        }
+
+    def _forward(self, rgb: Pixels) -> Forward:
+        height, width = rgb.shape[:2]
+        multiple = self.method.facts.size_multiple
+        if self.settings.tile is None:
+            pixels = activation_budget(self.device) // self.method.bytes_per_pixel()
+            largest = tile_shape(height, width, pixels, multiple)
+        elif self.settings.tile == 0:
+            largest = round_up(height, multiple), round_up(width, multiple)
+        else:
+            largest = self.settings.tile, self.settings.tile
+        request = Request(seeds=(picture_seed(rgb, self.settings.seed),), degradation=self.settings.degradation)
+        return Forward(self.method, request, self.device, self.dtype, largest)
+
+
+def picture_seed(rgb: Pixels, seed: int) -> int:
+    """The seed of one picture, 63 bits, from the run's seed and the pixels, whatever its name or place in the run.
+
+    BLAKE2b over both. rgb: (H, W, 3) float32.
+    """
+    digest = hashlib.blake2b(f"{seed} {rgb.shape}".encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(rgb).data)
+    return int.from_bytes(digest.digest(), "little") >> 1
+
+
+def open_session(
+    method: str = "ndr",
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | None = None,
+    seed: int = 0,
+    degradation: tuple[str, ...] = (),
+    preset: str = "small",
+) -> Session:
+    """Load a method and make it ready.
+
+    weights: a weights file; None takes the embedded weights of `preset`. tile: side of a tile in pixels, None for what
+    memory allows, 0 for the whole picture at once. The other arguments are those of `Settings`.
+    Raises UsageError for an unknown method, preset, device or precision, and AirtoolError for a weights file that is
+    missing, damaged or of another method.
+    """
+    from airtool.methods.registry import check_method, load_method
+    from airtool.methods.weights import embedded_path, sha256_of
+
+    settings = Settings(device, parse_precision(precision), tile, seed, degradation)
+    check_method(method)
+    pick_device(settings.device)  # before seconds are spent on weights
+    path = embedded_path(method, preset) if weights is None else Path(weights)
+    loaded = load_method(method, path)
+    origin = {"preset": preset if weights is None else None, "weights": path.name, "sha256": sha256_of(path)}
+    return Session(loaded, settings, origin)

@@ -1,0 +1,63 @@
+"""How a method is to be run, as the user typed it. Knows no torch, so that mistakes are found before it is loaded."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from airtool.errors import UsageError
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+PRECISIONS: tuple[Precision, ...] = ("auto", "bf16", "fp32")
+
+DEVICE_PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+SMALLEST_TILE = 32
+"""Pixels. Below this a tile is little else than overlap."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything about a run except the method and the pictures."""
+
+    device: str = "auto"
+    """"auto" (the first of cuda, mps, cpu that is there), "cpu", "mps", "cuda" or "cuda:N"."""
+    precision: Precision = "auto"
+    """Arithmetic of convolutions and products: "auto" is bf16 on GPUs that are built for it, fp32 elsewhere."""
+    tile: int | None = None
+    """Side of a tile in pixels; None: from the memory there is; 0: the whole picture at once."""
+    seed: int = 0
+    """Seed of the run, from which every picture's own seed is derived."""
+    degradation: tuple[str, ...] = ()
+    """Names of the degradations to remove, in order; empty for blind restoration."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a value that no machine could honour."""
+        if not DEVICE_PATTERN.fullmatch(self.device):
+            raise UsageError(f"no device is called '{self.device}': choose auto, cpu, mps, cuda or cuda:N")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"no precision is called '{self.precision}': choose {', '.join(PRECISIONS)}")
+        if self.tile is not None and self.tile != 0 and self.tile < SMALLEST_TILE:
+            raise UsageError(f"a tile of {self.tile} pixels is too small: choose at least {SMALLEST_TILE}, auto or off")
+
+
+def parse_precision(text: str) -> Precision:
+    """The value of ``--precision``. Raises UsageError for anything but "auto", "bf16" and "fp32"."""
+    for name in PRECISIONS:
+        if text == name:
+            return name
+    raise UsageError(f"no precision is called '{text}': choose {', '.join(PRECISIONS)}")
+
+
+def parse_tile(text: str) -> int | None:
+    """The value of ``--tile`` for `Settings.tile`: "auto", "off" or a number of pixels.
+
+    Raises UsageError for anything else.
+    """
+    if text == "auto":
+        return None
+    if text == "off":
+        return 0
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < SMALLEST_TILE:
+        raise UsageError(f"--tile {text}: give a number of pixels from {SMALLEST_TILE} on, auto or off")
+    return int(text)

@@ -1,0 +1,131 @@
+"""From what the user typed to the pictures that are meant."""
+
+import fnmatch
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from airtool.errors import UsageError
+from airtool.images.formats import SUFFIXES, by_suffix
+from airtool.images.names import shown
+
+STDIN = "-"
+"""The input that stands for standard input."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input picture."""
+
+    path: Path | None
+    """None: standard input."""
+    relative: Path
+    """Where it lies below the folder that was asked for; decides where its output lies below the output folder."""
+    root: Path | None = None
+    """The folder that was searched with its subfolders, None for single files; no output may lie in it."""
+
+
+def discover(inputs: Sequence[str]) -> list[Source]:
+    """All pictures that `inputs` mean, each once, in the order of `inputs`, folders in natural order ("2" before "10").
+
+    An input is a file (whatever its suffix), a folder (its whole tree: files with a known picture suffix, no hidden
+    files or folders, links followed, each folder entered once), a pattern with ``*``, ``?``, ``[...]`` or ``**``
+    (files with a known suffix; relative to the part before the first wildcard), or ``-`` for standard input.
+    Raises UsageError for an input that does not exist, a folder without pictures or that cannot be listed, a pattern
+    that matches none, and no input at all.
+    """
+    if not inputs:
+        raise UsageError("no input: name a picture, a folder, a quoted pattern or - for standard input")
+    found: dict[tuple[str, Path], Source] = {}
+    for text in inputs:
+        for source in _expand(text):
+            key = STDIN if source.path is None else os.path.realpath(source.path)
+            found.setdefault((key, source.relative), source)
+    return list(found.values())
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key by which numbers inside names count as numbers: "img2" before "img10"."""
+    parts = re.split(r"([0-9]+)", text.casefold())
+    # The name itself comes last and decides between "a01" and "a1", or "A" and "a".
+    return (*((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part), (2, 0, text))
+
+
+def _expand(text: str) -> list[Source]:
+    """The pictures that one input means."""
+    if text == STDIN:
+        return [Source(None, Path("stdin"))]
+    path = Path(text)
+    if text and path.is_dir():
+        pictures = [Source(path / relative, relative, path) for relative in _pictures_below(path)]
+        if not pictures:
+            raise UsageError(f"folder {shown(text)} holds no pictures ({' '.join(SUFFIXES)}): choose another")
+        return pictures
+    if text and os.path.lexists(path):
+        return [Source(path, Path(path.name))]
+    if glob.has_magic(text):
+        return _expand_pattern(text)
+    raise UsageError(f"{shown(text) or 'an empty name'} does not exist: check the spelling")
+
+
+def _expand_pattern(pattern: str) -> list[Source]:
+    """The pictures that a pattern matches."""
+    parts = Path(pattern).parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base = Path(*parts[:first])
+    recursive = "**" in parts[first:]
+    if recursive:
+        below = _pictures_below(base) if base.is_dir() else []
+        matches = [relative for relative in below if _matches(relative.parts, parts[first:])]
+    else:
+        names = (Path(name) for name in glob.glob(str(Path(*parts[first:])), root_dir=base))
+        matches = [name for name in names if by_suffix(name) and (base / name).is_file()]
+        matches.sort(key=lambda name: [natural_key(part) for part in name.parts])
+    if not matches:
+        raise UsageError(f"{shown(pattern)} does not exist and, as a pattern, matches no picture: check the spelling")
+    return [Source(base / relative, relative, base if recursive else None) for relative in matches]
+
+
+def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether a relative path fits a pattern in which ``**`` stands for any number of folders, none included."""
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        # As the last part it also stands for the files themselves.
+        rest = patterns[1:] or ("*",)
+        return any(_matches(parts[i:], rest) for i in range(len(parts)))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], patterns[0]) and _matches(parts[1:], patterns[1:])
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    """Relative paths of all pictures in a folder tree: natural order, the files of a folder before its subfolders."""
+    return list(_walk(folder, Path(), set()))
+
+
+def _walk(folder: Path, relative: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    try:
+        status = os.stat(folder)
+        # Links to folders are followed, but no folder is entered twice: links may form loops.
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as scan:
+            entries = sorted((entry for entry in scan if entry.name[0] != "."), key=lambda e: natural_key(e.name))
+    except OSError as error:
+        reason = error.strerror or "unreadable"
+        raise UsageError(
+            f"cannot list folder {shown(folder)}: {reason}; change its permissions or leave it out"
+        ) from error
+    # Broken links with a picture's name count as pictures: reading them reports what is wrong with each.
+    yield from (relative / entry.name for entry in entries if by_suffix(entry.name) and _is_file_or_broken(entry))
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(folder / entry.name, relative / entry.name, seen)
+
+
+def _is_file_or_broken(entry: os.DirEntry[str]) -> bool:
+    """False for folders and for devices, pipes and sockets, which would block."""
+    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))

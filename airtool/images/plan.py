@@ -1,0 +1,179 @@
+"""Which input becomes which output, decided before any work starts."""
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from airtool.errors import AirtoolError, UsageError
+from airtool.images.discover import Source
+from airtool.images.formats import FORMATS, by_suffix, missing_encoder, parse_format
+from airtool.images.names import listing, shown
+
+STDOUT = "-"
+"""The output that stands for standard output."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to make."""
+
+    source: Source
+    target: Path | None
+    """None: standard output."""
+    format: str | None
+    """Format of the output; None: that of the input (only when it cannot be told from the name: standard output)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do."""
+
+    jobs: tuple[Job, ...]
+    skipped: tuple[Job, ...]
+    """With existing="resume": jobs whose target is already there."""
+
+
+def plan(
+    sources: Sequence[Source],
+    out: str | Path,
+    *,
+    format: str | None = None,
+    existing: Literal["error", "overwrite", "resume"] = "error",
+) -> Plan:
+    """Give every source its output, and find whatever stands in the way before work starts.
+
+    out: ``-`` for standard output (one source only); with one source a name with a picture suffix, unless it is a
+    folder, is the output file itself; everything else is a folder, created when needed, that mirrors the inputs' tree.
+    format: a format to write; None keeps each input's. Suffixes change only where the format does.
+    existing: what to do about outputs that are already there.
+    Raises UsageError, one line with the remedy: two sources with one output (upper and lower case count as equal),
+    an output that is one of the inputs or lies inside a searched folder, existing outputs (with "error"), folders in
+    the way, a format that cannot be written or told. Raises AirtoolError when the output folder may not be written to.
+    """
+    name = None if format is None else parse_format(format)
+    if str(out) == STDOUT:
+        if len(sources) != 1:
+            raise UsageError(f"standard output takes one picture, not {len(sources)}: name an output folder")
+        _check_formats([Job(sources[0], None, name)])
+        return Plan((Job(sources[0], None, name),), ())
+    out = Path(out)
+    jobs = [_as_file(sources[0], out, name)] if _is_file_name(sources, out) else _as_folder(sources, out, name)
+    _check_formats(jobs)
+    _check_place(sources, jobs, out)
+    _check_collisions(jobs)
+    _check_inputs(sources, jobs)
+    present = [job for job in jobs if job.target is not None and os.path.lexists(job.target)]
+    if folders := [job.target for job in present if job.target is not None and job.target.is_dir()]:
+        raise UsageError(f"a folder is in the way of an output: {listing(folders)}; choose another output folder")
+    if existing == "error" and present:
+        names = listing([job.target for job in present if job.target is not None])
+        raise UsageError(f"already there: {names}; pass --overwrite to replace or --resume to keep and skip them")
+    skipped = tuple(present) if existing == "resume" else ()
+    return Plan(tuple(job for job in jobs if job not in skipped), skipped)
+
+
+def _is_file_name(sources: Sequence[Source], out: Path) -> bool:
+    """Whether the output is meant as a file rather than as a folder."""
+    if by_suffix(out) is None or out.is_dir():
+        return False
+    if len(sources) == 1:
+        return True
+    raise UsageError(f"{len(sources)} pictures cannot become the one file {shown(out)}: name an output folder")
+
+
+def _as_file(source: Source, out: Path, format: str | None) -> Job:
+    """The job when the output file is named."""
+    own = by_suffix(out)
+    if format is not None and format != own:
+        raise UsageError(f"{shown(out)} and --format {format} disagree: drop the one that is not meant")
+    return Job(source, out, own)
+
+
+def _as_folder(sources: Sequence[Source], out: Path, format: str | None) -> list[Job]:
+    """The jobs when the output is a folder."""
+    jobs = []
+    for source in sources:
+        own = by_suffix(source.relative) if source.path is not None else None
+        relative = source.relative
+        if own is None and format is None:
+            what = "standard input" if source.path is None else shown(source.path)
+            raise UsageError(f"cannot tell from its name which format {what} has: add --format png")
+        if format is not None and format != own:
+            # A suffix that marks no picture is part of the name: "scan.2024" becomes "scan.2024.png".
+            stem = relative.name if own is None else relative.stem
+            relative = relative.with_name(stem + FORMATS[format].suffixes[0])
+        jobs.append(Job(source, out / relative, format or own))
+    return jobs
+
+
+def _check_formats(jobs: Sequence[Job]) -> None:
+    """Refuse formats that cannot be written."""
+    for format in sorted({job.format for job in jobs if job.format is not None}):
+        if reason := missing_encoder(format):
+            names = [job.target for job in jobs if job.format == format and job.target is not None]
+            raise UsageError(f"{reason} ({listing(names) or 'standard output'}): add --format png")
+
+
+def _check_place(sources: Sequence[Source], jobs: Sequence[Job], out: Path) -> None:
+    """Refuse outputs inside searched folders, and folders that cannot be made or written to."""
+    real = Path(os.path.realpath(out))
+    for root in dict.fromkeys(source.root for source in sources if source.root is not None):
+        inside = Path(os.path.realpath(root))
+        if real == inside or inside in real.parents:
+            raise UsageError(
+                f"output {shown(out)} lies inside the input folder {shown(root)}, where the next run would take it for "
+                "an input: choose a place outside"
+            )
+    folder = out.parent if any(job.target == out for job in jobs) else out
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise UsageError(f"{shown(folder)} is not a folder: choose another output folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AirtoolError(f"no permission to write in {shown(folder)}: choose another output folder")
+
+
+def _check_collisions(jobs: Sequence[Job]) -> None:
+    """Refuse two sources with one output, and an output that is needed as a folder by another."""
+    first: dict[Path, Job] = {}
+    for job in jobs:
+        if job.target is None:
+            continue
+        other = first.setdefault(_key(job.target), job)
+        if other is not job:
+            names = listing([one.source.path or STDOUT for one in (other, job)])
+            raise UsageError(
+                f"{names} would both become {shown(job.target)}: rename one, or restore them into two folders"
+            )
+    for key, job in first.items():
+        for parent in key.parents:
+            if parent in first and job.target is not None:
+                blocker = first[parent].target
+                raise UsageError(
+                    f"{shown(blocker or '')} would be a file, but {shown(job.target)} needs it as a folder"
+                )
+
+
+def _key(path: Path) -> Path:
+    """Equal for paths that a file system blind to case or to Unicode composition takes for one."""
+    return Path(unicodedata.normalize("NFC", os.path.abspath(path)).casefold())
+
+
+def _check_inputs(sources: Sequence[Source], jobs: Sequence[Job]) -> None:
+    """Refuse an output that is one of the inputs, under whatever name."""
+    inputs = {identity for source in sources if source.path is not None and (identity := _identity(source.path))}
+    for job in jobs:
+        if job.target is not None and _identity(job.target) in inputs:
+            raise UsageError(f"output {shown(job.target)} is one of the inputs: choose another output folder")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file that a path leads to, None when there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,160 @@
+"""TIFF files: completeness, what OpenCV decodes wrongly, and metadata, which OpenCV neither reads nor writes there.
+
+Sources: TIFF Revision 6.0 (Adobe 1992); XMP specification part 3 (tag 700); ICC.1:2022 annex B.4 (tag 34675).
+"""
+
+from airtool.images.container import CUT_SHORT, DAMAGED, Container, ContainerError, one_frame
+from airtool.images.picture import Metadata
+from airtool.images.tiff import (
+    BYTE,
+    UNDEFINED,
+    Directory,
+    Entry,
+    Header,
+    Tree,
+    build_tree,
+    integers,
+    offset_bytes,
+    put_integers,
+    read_directory,
+    read_header,
+    read_tree,
+    short,
+)
+
+SUBFILE_TYPE, BITS, PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION = 254, 258, 262, 273, 274
+SAMPLES, STRIP_COUNTS, PLANAR, TILE_OFFSETS, TILE_COUNTS = 277, 279, 284, 324, 325
+EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC = 338, 339, 700, 34675
+ASSOCIATED, UNASSOCIATED = 1, 2
+"""Values of EXTRA_SAMPLES: colours stored multiplied by alpha, or not."""
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
+"""Values of PHOTOMETRIC that OpenCV decodes."""
+
+UNSIGNED = 1
+"""The value of SAMPLE_FORMAT for unsigned integers."""
+
+DESCRIPTIVE = frozenset(
+    {269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, 33723, *range(40091, 40096)}
+)
+"""Tags of the first directory that describe the picture rather than its layout: document, camera, resolution, software,
+time, artist, rating, copyright, IPTC, and the titles of Windows."""
+
+
+def inspect(data: bytes) -> Container:
+    """Check a TIFF file, collect its metadata, and mend what OpenCV would decode wrongly.
+
+    Mended by changing tags in a copy: OpenCV applies the orientation only to some layouts, so it gets none to apply;
+    it multiplies unassociated 8-bit alpha into the colours, so it is told that this has been done; it inverts
+    white-is-zero only with 8 bits. Raises ContainerError for files that are cut short or damaged, of several pages, and
+    of samples or colours that cannot be carried through.
+    """
+    try:
+        header = read_header(data)
+        first = read_directory(data, header, header.first)
+    except ValueError:
+        raise ContainerError(CUT_SHORT) from None
+    one_frame(_pages(data, header, first), "pages")
+    order = header.order
+
+    def value(tag: int, *default: int) -> tuple[int, ...]:
+        return integers(first.entries.get(tag), order, default)
+
+    for offsets, counts in ((STRIP_OFFSETS, STRIP_COUNTS), (TILE_OFFSETS, TILE_COUNTS)):
+        if any(start + size > len(data) for start, size in zip(value(offsets), value(counts), strict=False)):
+            raise ContainerError(CUT_SHORT)
+    bits, samples, extra = max(value(BITS, 1)), value(SAMPLES, 1)[0], value(EXTRA_SAMPLES)
+    photometric = (value(PHOTOMETRIC) or (BLACK_IS_ZERO,))[0]
+    _check_layout(bits, samples, photometric, value(SAMPLE_FORMAT, UNSIGNED), value(PLANAR, 1)[0])
+    pixels = bytearray(data)
+    changes = {ORIENTATION: 1} if ORIENTATION in first.entries else {}
+    inverted = photometric == WHITE_IS_ZERO and bits == 16
+    if inverted:
+        changes[PHOTOMETRIC] = BLACK_IS_ZERO
+    if extra == (UNASSOCIATED,):
+        changes[EXTRA_SAMPLES] = ASSOCIATED
+    for tag, new in changes.items():
+        entry = first.entries[tag]
+        if len(integers(entry, order)) == 1:
+            put_integers(pixels, entry, order, [new])
+    turn = value(ORIENTATION, 1)
+    return Container(
+        bytes(pixels),
+        Metadata(_exif(data, header, first), _raw(first, ICC), _raw(first, XMP)),
+        orientation=turn[0] if len(turn) == 1 and 1 <= turn[0] <= 8 else 1,
+        inverted=inverted,
+        opaque=photometric == CMYK,
+        premultiplied=extra == (ASSOCIATED,) and samples == 4,
+    )
+
+
+def _check_layout(bits: int, samples: int, photometric: int, formats: tuple[int, ...], planar: int) -> None:
+    """Refuse what OpenCV would misread or return without a part of it."""
+    reason = None
+    if bits not in (1, 2, 4, 8, 16) or any(kind != UNSIGNED for kind in formats):
+        reason = "its samples are not integers of 8 or 16 bits"
+    elif photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR):
+        reason = "its colour space is neither grey, RGB, YCbCr nor CMYK"
+    elif photometric == CMYK and (bits != 8 or samples != 4):
+        reason = "CMYK is read with 8 bits and without alpha only"
+    elif photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE) and samples > 1:
+        reason = "it has grey or palette colours together with alpha"
+    elif photometric in (RGB, YCBCR) and samples not in (3, 4):
+        reason = f"it has {samples} channels"
+    elif planar != 1 and samples > 1 and bits != 8:
+        reason = "it stores its channels one after another with 16 bits"
+    if reason:
+        raise ContainerError(f"is a kind of TIFF that airtool does not read ({reason}): convert it to RGB or to PNG")
+
+
+def _pages(data: bytes, header: Header, first: Directory) -> int:
+    """How many pictures the file holds, reduced copies and masks not counted."""
+    count, seen, directory = 1, {header.first}, first
+    while directory.next and directory.next not in seen:
+        seen.add(directory.next)
+        try:
+            directory = read_directory(data, header, directory.next)
+        except ValueError:
+            raise ContainerError(DAMAGED) from None
+        count += not integers(directory.entries.get(SUBFILE_TYPE), header.order, (0,))[0] & 0b101
+    return count
+
+
+def _raw(directory: Directory, tag: int) -> bytes | None:
+    entry = directory.entries.get(tag)
+    return entry.value if entry is not None and entry.value else None
+
+
+def _exif(data: bytes, header: Header, first: Directory) -> bytes | None:
+    """The descriptive entries and the Exif and GPS directories as an EXIF block, None without any."""
+    tree = read_tree(data, header, first, DESCRIPTIVE, header.order)
+    if not tree.entries and not tree.children:
+        return None
+    start = b"II*\0" if header.order == "<" else b"MM\0*"
+    return start + offset_bytes(8, header.order) + build_tree(tree, header.order, 8)
+
+
+def embed(data: bytes, metadata: Metadata, alpha: bool) -> bytes:
+    """A classic TIFF file with `metadata` and, with `alpha`, its fourth channel declared as unassociated alpha.
+
+    The first directory is written anew behind the rest of the file; pixels stay where they are. Maker notes move, so
+    that offsets inside them, which no standard describes, may no longer lead anywhere.
+    """
+    header = read_header(data)
+    order = header.order
+    entries = dict(read_directory(data, header, header.first).entries)
+    children: dict[int, Tree] = {}
+    if metadata.exif is not None:
+        block = read_header(metadata.exif)
+        directory = read_directory(metadata.exif, block, block.first)
+        tree = read_tree(metadata.exif, block, directory, DESCRIPTIVE, order)
+        entries |= {entry.tag: entry for entry in tree.entries}
+        children = tree.children
+    for tag, kind, value in ((XMP, BYTE, metadata.xmp), (ICC, UNDEFINED, metadata.icc)):
+        if value is not None:
+            entries[tag] = Entry(tag, kind, len(value), value)
+    if alpha:
+        entries[EXTRA_SAMPLES] = short(EXTRA_SAMPLES, order, UNASSOCIATED)
+    data += bytes(len(data) % 2)
+    built = build_tree(Tree(tuple(entries.values()), children), order, len(data))
+    return data[:4] + offset_bytes(len(data), order) + data[8:] + built

@@ -1,0 +1,71 @@
+"""NDR-Restore behind the contract of a method."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from airtool.errors import AirtoolError, UsageError
+from airtool.methods.base import Request
+from airtool.methods.ndr import FACTS
+from airtool.methods.ndr.network import NDRConfig, RestorationNet
+from airtool.methods.ndr.objective import NDRObjective, NDRSettings
+from airtool.methods.ndr.official import convert
+
+PRESETS = {
+    "small": NDRConfig(
+        dim=16,
+        blocks=(1, 2, 3, 4),
+        refinement_blocks=1,
+        block="nafnet",
+        atom_dim=32,
+        feature_dim=16,
+        rank=8,
+        residual=True,
+        degrad_dim=8,
+    ),
+    "paper": NDRConfig(),
+}
+
+
+class NDRMethod:
+    """NDR-Restore, blind."""
+
+    facts = FACTS
+    presets: Mapping[str, NDRConfig] = PRESETS
+
+    def __init__(self, config: NDRConfig) -> None:
+        self.config = config
+        dictionary = nn.Parameter(torch.randn(1, config.atoms, config.atom_dim))
+        self.network: nn.Module = RestorationNet(config, dictionary).eval().requires_grad_(False)
+
+    def restore(self, pictures: Tensor, request: Request) -> Tensor:
+        return self.network(pictures)
+
+    def bytes_per_pixel(self) -> int:
+        # At full resolution the decoder carries 2 * dim channels. A NAFNet block widens them twofold and a Restormer
+        # block sixfold (query, key, value beside the input); both hold about two such tensors and the skip at once.
+        width = 2 * self.config.dim
+        return 4 * width * (9 if self.config.block == "nafnet" else 20)
+
+    @classmethod
+    def config_from(cls, values: Mapping[str, Any]) -> NDRConfig:
+        known = {each.name for each in fields(NDRConfig)}
+        try:
+            if set(values) - known:
+                raise TypeError(f"unknown setting {min(set(values) - known)!r}")
+            # JSON has no tuples.
+            return NDRConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        except TypeError as error:
+            raise AirtoolError(f"the weights file describes no NDR-Restore network: {error}") from None
+
+    @classmethod
+    def objective(cls, config: NDRConfig, settings: Mapping[str, Any]) -> NDRObjective:
+        try:
+            return NDRObjective(config, NDRSettings(**settings))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"[objective] of the recipe: {error}") from None
+
+    from_official = staticmethod(convert)

@@ -1,0 +1,47 @@
+"""The state of a training run on disk, whole or absent, loadable without executing code."""
+
+import io
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from airtool.errors import AirtoolError, UsageError
+from airtool.images.files import write_atomic
+from airtool.training.recipe import Recipe
+
+FREE = {"steps", "validate_every"}
+"""Fields of a recipe that may change when a run is resumed: they decide how long, not what is learned."""
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors, numbers, strings and containers of them atomically."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomic(path, buffer.getvalue(), overwrite=True)
+
+
+def load_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
+    """Read a checkpoint of this recipe.
+
+    Raises AirtoolError for a damaged file and UsageError when it belongs to a recipe that differs in what is learned.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        detail = str(error).splitlines()[0]
+        raise AirtoolError(f"{path} is not a readable checkpoint ({detail}): delete it to start anew") from None
+    now = plain_recipe(recipe)
+    changed = [key for key in now if key not in FREE and state["recipe"].get(key) != now[key]]
+    if changed:
+        raise UsageError(
+            f"{path} was written with another {changed[0]}: give a new output folder, or the recipe it began with"
+        )
+    return state
+
+
+def plain_recipe(recipe: Recipe) -> dict[str, Any]:
+    """A recipe in terms that a checkpoint can hold."""
+    return asdict(recipe)

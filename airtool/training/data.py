@@ -1,0 +1,157 @@
+"""Training samples: a crop of a clean picture, degraded on the fly, or a crop of a real pair.
+
+Sample number i of a run depends on the run's seed and on i alone, so a run that is resumed, or spread over other
+numbers of processes and workers, sees the same samples.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from airtool.benches.pairs import pair_paths
+from airtool.degradations import DEGRADATIONS
+from airtool.degradations.compose import Step, compose, sample_step
+from airtool.errors import UsageError
+from airtool.images.decode import read
+from airtool.images.discover import discover
+from airtool.images.picture import Picture
+from airtool.training.recipe import CLEAN, Recipe
+
+Pixels = npt.NDArray[np.float32]
+Stored = npt.NDArray[np.uint8]
+MARGIN = 16
+"""Pixels around a crop that are degraded with it and cut off, so that blur at the rim comes from real surroundings."""
+
+SHRINK_SHARE, LARGEST_SHRINK = 0.4, 2.0
+"""Share of the crops that are taken from a shrunken picture, and by how much at most: widens the range of detail and
+removes the compression artefacts of the clean photographs."""
+
+LAYER_GAIN = (0.6, 1.3)
+"""Range of the strength at which a real layer is added to another picture."""
+
+
+def load_folder(folder: Path) -> list[Stored]:
+    """All pictures of a folder as 8-bit RGB (H, W, 3). Raises UsageError when it is missing or empty."""
+    return [_stored(read(source.path)) for source in discover([str(folder)]) if source.path is not None]
+
+
+def _stored(picture: Picture) -> Stored:
+    return np.rint(picture.rgb * 255.0).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class PairedPictures:
+    """Real pairs, or the layers of light that real pairs show."""
+
+    degraded: list[Stored]
+    ground_truth: list[Stored]
+    use: str
+
+
+def load_pairs(degraded: Path, ground_truth: Path, use: str) -> PairedPictures:
+    """Read and pair two folders. Raises UsageError when pictures do not pair up or differ in size."""
+    pairing = pair_paths(str(degraded), str(ground_truth))
+    first: list[Stored] = []
+    second: list[Stored] = []
+    for pair in pairing.pairs:
+        assert pair.degraded.path is not None
+        assert pair.ground_truth.path is not None
+        first.append(_stored(read(pair.degraded.path)))
+        second.append(_stored(read(pair.ground_truth.path)))
+        if first[-1].shape != second[-1].shape:
+            raise UsageError(f"{pair.degraded.path} and its ground truth differ in size: a pair must match")
+    return PairedPictures(first, second, use)
+
+
+class SampleMaker:
+    """Makes sample number i: a degraded crop and its clean partner."""
+
+    def __init__(self, recipe: Recipe, clean: Sequence[Stored], pairs: Mapping[str, PairedPictures]) -> None:
+        """Raises UsageError for a kind in the mix that is neither a degradation, "clean" nor among the pairs."""
+        if not clean:
+            raise UsageError(f"recipe {recipe.name} names no clean pictures")
+        self.recipe = recipe
+        self.clean = clean
+        self.pairs = pairs
+        self.kinds = list(recipe.mix)
+        for kind in self.kinds:
+            check_kind(kind, pairs)
+        shares = np.array([recipe.mix[kind] for kind in self.kinds], dtype=np.float64)
+        self.limits = np.cumsum(shares / shares.sum())
+
+    def __call__(self, index: int) -> tuple[Pixels, Pixels]:
+        """Degraded and clean crop number `index`, each (3, patch, patch) float32 in [0, 1]."""
+        rng = np.random.default_rng(np.random.SeedSequence([self.recipe.seed, index]))
+        kind = self.kinds[min(int(np.searchsorted(self.limits, rng.random(), side="right")), len(self.kinds) - 1)]
+        paired = self.pairs.get(kind)
+        if paired is None:
+            clean = self._clean_crop(rng)
+            degraded = degrade(clean, kind, rng)
+        elif paired.use == "layers":
+            clean = self._clean_crop(rng)
+            degraded = self._add_layer(clean, paired, rng)
+        else:
+            degraded, clean = self._pair_crop(paired, rng)
+        # The files that the network will meet hold 8 bits.
+        degraded = np.rint(np.clip(degraded, 0.0, 1.0) * 255.0).astype(np.float32) / 255.0
+        inner = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
+        return turn(degraded[inner], clean[inner], rng)
+
+    def _clean_crop(self, rng: np.random.Generator) -> Pixels:
+        picture = self.clean[int(rng.integers(len(self.clean)))]
+        side = self.recipe.patch + 2 * MARGIN
+        shrink = rng.uniform(1.0, LARGEST_SHRINK) if rng.random() < SHRINK_SHARE else 1.0
+        crop = random_crop(picture, round(side * shrink), rng)
+        if crop.shape[0] != side:
+            crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+        return crop.astype(np.float32) / 255.0
+
+    def _add_layer(self, clean: Pixels, paired: PairedPictures, rng: np.random.Generator) -> Pixels:
+        which = int(rng.integers(len(paired.degraded)))
+        first, second = paired.degraded[which], paired.ground_truth[which]
+        difference = first.astype(np.float32) - second.astype(np.float32)
+        layer = random_crop(difference, clean.shape[0], rng) * np.float32(rng.uniform(*LAYER_GAIN) / 255.0)
+        return clean + (layer[:, ::-1] if rng.random() < 0.5 else layer)
+
+    def _pair_crop(self, paired: PairedPictures, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+        which = int(rng.integers(len(paired.degraded)))
+        both = np.concatenate([paired.degraded[which], paired.ground_truth[which]], axis=2)
+        crop = random_crop(both, self.recipe.patch + 2 * MARGIN, rng).astype(np.float32) / 255.0
+        return crop[..., :3], crop[..., 3:]
+
+
+def check_kind(kind: str, pairs: Mapping[str, PairedPictures]) -> None:
+    """Raise UsageError unless `kind` is "clean", a name in `pairs`, or degradations joined by "+"."""
+    for name in kind.split("+"):
+        if kind not in pairs and kind != CLEAN and name not in DEGRADATIONS:
+            raise UsageError(f"unknown kind of sample {kind!r}: use {CLEAN}, a [pairs] name, or {', '.join(DEGRADATIONS)}")
+
+
+def degrade(clean: Pixels, kind: str, rng: np.random.Generator) -> Pixels:
+    """Degrade (H, W, 3) by degradations joined by "+", amounts drawn from their training ranges."""
+    if kind == CLEAN:
+        return clean
+    steps: list[Step] = [sample_step(name, rng) for name in kind.split("+")]
+    return compose(clean, steps, rng)[0]
+
+
+def random_crop(picture: npt.NDArray, side: int, rng: np.random.Generator) -> npt.NDArray:
+    """A random square; pictures smaller than it are extended by reflection."""
+    missing = [max(0, side - length) for length in picture.shape[:2]]
+    if any(missing):
+        picture = np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
+    top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[:2])
+    return picture[top : top + side, left : left + side]
+
+
+def turn(first: Pixels, second: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    """Flip sideways at random and bring to (3, H, W).
+
+    Neither upside down nor transposed: rain falls and skies are above, also in the pictures that users have.
+    """
+    flip = slice(None, None, -1) if rng.random() < 0.5 else slice(None)
+    return tuple(np.ascontiguousarray(each[:, flip].transpose(2, 0, 1)) for each in (first, second))  # type: ignore[return-value]

@@ -1,0 +1,247 @@
+"""The training loop: one for all methods, one process or many, resumable to the same state."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from airtool.errors import AirtoolError, UsageError
+from airtool.methods.objective import Objective
+from airtool.methods.registry import method_class, preset_config
+from airtool.methods.weights import write_weights
+from airtool.training.checkpoint import load_checkpoint, plain_recipe, save_checkpoint
+from airtool.training.data import SampleMaker, load_folder, load_pairs
+from airtool.training.ema import EMA
+from airtool.training.recipe import Recipe
+from airtool.training.samples import batches
+from airtool.training.validation import Validation, gains
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is carried out, apart from what it learns."""
+
+    data: Path
+    """The data folder."""
+    out: Path
+    """Folder for checkpoint, logs and weights; a checkpoint found there is resumed."""
+    max_minutes: float | None = None
+    """Stop after this time at the next step, with a checkpoint."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    precision: str = "auto"
+    """auto, fp32 or bf16 (autocast)."""
+    workers: int = 1
+    """Processes a training process that make samples."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a run stands when it ends."""
+
+    step: int
+    """Steps done in all."""
+    finished: bool
+    """Whether the recipe's steps are done."""
+    weights: Path
+    """Averaged weights as of now."""
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then a cosine from the peak to the end, for step number `step` from 0."""
+    if step < recipe.warmup:
+        return recipe.learning_rate * (step + 1) / recipe.warmup
+    progress = min(1.0, (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup))
+    span = recipe.learning_rate - recipe.final_learning_rate
+    return recipe.final_learning_rate + span * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def bf16_pays(device: torch.device) -> bool:
+    """Whether bfloat16 is native: emulated on a CPU it is many times slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(device.type == "cpu" and native is not None and native())
+
+
+def train(recipe: Recipe, options: Options, say: Say) -> Outcome:
+    """Train, or go on training, until the recipe's steps or the time are used up. `say` receives lines of progress.
+
+    Leaves in `options.out`: ``checkpoint.pt``, ``weights.safetensors`` (average, latest), ``best.safetensors``
+    (average with the best mean gain on the held-out pictures), and TensorBoard files. Raises UsageError for a recipe
+    or data that do not fit, AirtoolError when accelerate is missing or the loss stops being finite.
+    """
+    try:
+        from accelerate import Accelerator, DistributedDataParallelKwargs
+    except ImportError:
+        raise AirtoolError("training needs accelerate and tensorboard: pip install 'airtool[train]'") from None
+    started = time.monotonic()
+    # Not every step uses every parameter: NDR-Degrad may sit out some.
+    accelerator = Accelerator(
+        cpu=options.device == "cpu", kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
+    )
+    return _Run(recipe, options, say, accelerator, started).go()
+
+
+class _Run:
+    """One call of `train`."""
+
+    def __init__(self, recipe: Recipe, options: Options, say: Say, accelerator: Any, started: float) -> None:
+        if recipe.batch % accelerator.num_processes:
+            raise UsageError(f"batch {recipe.batch} cannot be shared out over {accelerator.num_processes} processes")
+        self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
+        self.say: Say = say if accelerator.is_main_process else _silent
+        self.device: torch.device = accelerator.device
+        clean = [picture for folder in recipe.clean for picture in load_folder(options.data / folder)]
+        pairs = {
+            name: load_pairs(options.data / each.degraded, options.data / each.ground_truth, each.use)
+            for name, each in recipe.pairs.items()
+        }
+        self.maker = SampleMaker(recipe, clean, pairs)
+        self.validation = Validation(recipe, load_folder(options.data / recipe.validation))
+        torch.manual_seed(recipe.seed)
+        self.config = preset_config(recipe.method, recipe.preset)
+        objective = method_class(recipe.method).objective(self.config, recipe.objective)
+        objective.to(self.device, memory_format=torch.channels_last)
+        self.objective: Objective = objective
+        self.model = accelerator.prepare(objective)
+        self.optimiser = torch.optim.AdamW(
+            objective.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+        )
+        self.average = EMA(objective, recipe.ema)
+        self.step, self.best = 0, -math.inf
+        self.precision = options.precision
+        if self.precision == "auto":
+            self.precision = "bf16" if bf16_pays(self.device) else "fp32"
+        self.checkpoint = options.out / "checkpoint.pt"
+        if self.checkpoint.exists():
+            self._resume()
+        self.before = self.validation.input_psnr()
+
+    def _resume(self) -> None:
+        state = load_checkpoint(self.checkpoint, self.recipe)
+        self.objective.load_state_dict(state["objective"])
+        self.average.load(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.best = state["step"], state["best"]
+        if self.options.precision == "auto":
+            self.precision = state["precision"]
+        self.say(f"resumed at step {self.step} from {self.checkpoint}")
+
+    def go(self) -> Outcome:
+        recipe, accelerator = self.recipe, self.accelerator
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        log = SummaryWriter(str(self.options.out / "tensorboard")) if accelerator.is_main_process else None
+        parameters = sum(p.numel() for p in self.objective.parameters())
+        self.say(
+            f"{recipe.name}: {parameters:,} parameters, {self.device}, {self.precision}, "
+            f"{accelerator.num_processes} processes, steps {self.step} to {recipe.steps}"
+        )
+        sources = batches(
+            self.maker, self.step, recipe.steps, self.options.workers,
+            accelerator.process_index, accelerator.num_processes,
+        )  # fmt: skip
+        mark, mark_step = time.monotonic(), self.step
+        try:
+            for degraded, clean in sources:
+                losses = self._train_step(degraded, clean)
+                done = self.step
+                if done % 50 == 0 or done == recipe.steps:
+                    values = {name: float(value) for name, value in losses.items()}
+                    if not math.isfinite(values["loss"]):
+                        raise AirtoolError(f"the loss is {values['loss']} at step {done}: lower the learning rate")
+                    now = time.monotonic()
+                    rate = (done - mark_step) * recipe.batch / max(now - mark, 1e-9)
+                    mark, mark_step = now, done
+                    if log:
+                        for name, value in values.items():
+                            log.add_scalar(f"train/{name}", value, done)
+                        log.add_scalar("train/learning_rate", learning_rate(recipe, done - 1), done)
+                        log.add_scalar("train/pictures_a_second", rate, done)
+                    left = (recipe.steps - done) * recipe.batch / max(rate, 1e-9) / 60
+                    parts = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+                    self.say(f"step {done}/{recipe.steps}  {parts}  {rate:.1f} pictures/s  {left:.0f} min left")
+                if done % recipe.validate_every == 0 or done == recipe.steps:
+                    self._validate(log)
+                    self._save()
+                    mark, mark_step = time.monotonic(), done
+                if self._out_of_time():
+                    break
+        finally:
+            if log:
+                log.close()
+        self._save()
+        return Outcome(self.step, self.step >= recipe.steps, self.options.out / "weights.safetensors")
+
+    def _train_step(self, degraded: torch.Tensor, clean: torch.Tensor) -> dict[str, torch.Tensor]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.recipe, self.step)
+        degraded, clean = (
+            each.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+            for each in (degraded, clean)
+        )
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            losses: dict[str, torch.Tensor] = self.model(degraded, clean, self.step)
+        self.optimiser.zero_grad()
+        self.accelerator.backward(losses["loss"])
+        torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)
+        self.optimiser.step()
+        self.average.update(self.objective, self.step)
+        self.step += 1
+        return losses
+
+    def _out_of_time(self) -> bool:
+        """Whether to stop now; the same answer in all processes, so that none waits for another for ever."""
+        if self.options.max_minutes is None:
+            return False
+        late = torch.tensor(float(time.monotonic() - self.started > 60 * self.options.max_minutes), device=self.device)
+        return bool(self.accelerator.reduce(late, "max").item())
+
+    def _validate(self, log: Any) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        self.objective.eval()
+        with self.average.applied(self.objective):
+            scores = self.validation.psnr(self.objective, self.device)
+        self.objective.train()
+        gain = gains(scores, self.before)
+        for kind, score in scores.items():
+            log.add_scalar(f"validation/{kind}", score, self.step)
+        log.add_scalar("validation/mean_gain", gain, self.step)
+        parts = "  ".join(f"{kind} {score:.2f} ({score - self.before[kind]:+.2f})" for kind, score in scores.items())
+        self.say(f"validation at step {self.step}: mean gain {gain:.3f} dB  {parts}")
+        if gain > self.best:
+            self.best = gain
+            self._export("best.safetensors")
+
+    def _save(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "objective": self.objective.state_dict(),
+            "average": self.average.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "best": self.best,
+            "precision": self.precision,
+            "recipe": plain_recipe(self.recipe),
+        }
+        save_checkpoint(self.checkpoint, state)
+        self._export("weights.safetensors")
+
+    def _export(self, name: str) -> None:
+        origin = {"recipe": self.recipe.name, "preset": self.recipe.preset, "steps": self.step}
+        tensors = self.objective.exported(self.average.average)
+        write_weights(self.options.out / name, self.recipe.method, self.config, tensors, origin, half=True)
+
+
+def _silent(line: str) -> None:
+    """What the other processes say."""

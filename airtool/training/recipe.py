@@ -1,0 +1,138 @@
+"""Recipes: everything that decides what a training run learns, as one TOML file."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from airtool.errors import UsageError
+
+CLEAN = "clean"
+"""The name in a mix for undegraded input."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Two folders of degraded pictures and their ground truths."""
+
+    degraded: str
+    """Folder below the data folder."""
+    ground_truth: str
+    """Folder below the data folder; the same file stems."""
+    use: Literal["pairs", "layers"] = "pairs"
+    """pairs: as they are. layers: the difference (degraded - ground truth) is added to other clean pictures, which makes
+    a few real rain pictures go a long way; right only for degradations that add light."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run. Folders are relative to the data folder."""
+
+    name: str
+    """Names the files that the run writes."""
+    method: str
+    """A key of `airtool.methods.registry.METHODS`."""
+    preset: str
+    """A preset of that method: the size of the network."""
+    clean: tuple[str, ...]
+    """Folders of clean pictures, degraded on the fly."""
+    validation: str
+    """Folder of clean pictures held out from training."""
+    mix: Mapping[str, float]
+    """Relative share of each kind of sample: degradations, several joined by "+" in the order in which they happen,
+    "clean", or names from `pairs`."""
+    pairs: Mapping[str, Pairs] = field(default_factory=dict)
+    """Sources of pairs by the name that `mix` uses."""
+    objective: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the method's objective."""
+    seed: int = 0
+    """Decides the initial weights and every sample."""
+    steps: int = 100_000
+    """Optimiser steps."""
+    batch: int = 8
+    """Pictures a step, over all processes together."""
+    patch: int = 96
+    """Side of a training crop in pixels."""
+    learning_rate: float = 1e-3
+    """Peak of the schedule."""
+    final_learning_rate: float = 1e-6
+    """End of the cosine."""
+    warmup: int = 200
+    """Steps of linear warm-up."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Of AdamW."""
+    weight_decay: float = 0.0
+    """Of AdamW."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient."""
+    ema: float = 0.999
+    """Decay of the exponential moving average of the weights; the average is what gets validated and exported."""
+    validate_every: int = 1000
+    """Steps between validations and checkpoints."""
+    validation_pictures: int = 12
+    """How many held-out pictures are used."""
+    validation_crop: int = 192
+    """Side of the centre crop that is validated."""
+
+
+def shipped() -> list[str]:
+    """Names of the recipes inside the package."""
+    folder = resources.files("airtool.training") / "recipes"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """Read a recipe by the name of a shipped one or by the path of a TOML file.
+
+    Raises UsageError for an unknown name, a file that is not TOML, an unknown or missing key, or a value of the
+    wrong kind.
+    """
+    if name in shipped():
+        text = (resources.files("airtool.training") / "recipes" / f"{name}.toml").read_text("utf-8")
+    else:
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise UsageError(f"no recipe {name}: give a TOML file or one of {', '.join(shipped())}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
+    return recipe_from(table, name)
+
+
+def recipe_from(table: Mapping[str, Any], where: str) -> Recipe:
+    """Check a parsed recipe; `where` names it in errors. Raises UsageError as `load_recipe` does."""
+    known = {each.name for each in fields(Recipe)}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise UsageError(f"recipe {where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    try:
+        values = dict(table)
+        values["clean"] = tuple(values["clean"])
+        values["pairs"] = {key: Pairs(**pair) for key, pair in values.get("pairs", {}).items()}
+        values["betas"] = tuple(values.get("betas", Recipe.betas))
+        recipe = Recipe(**values)
+    except (TypeError, KeyError) as error:
+        raise UsageError(f"recipe {where}: missing or misplaced key ({error})") from None
+    _check(recipe, where)
+    return recipe
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    for each in fields(Recipe):
+        value = getattr(recipe, each.name)
+        if each.type in (int, float):
+            allowed = (int,) if each.type is int else (int, float)
+            if isinstance(value, bool) or not isinstance(value, allowed) or value < 0:
+                kind = "a whole number" if each.type is int else "a number"
+                raise UsageError(f"recipe {where}: {each.name} must be {kind}, not {value!r}")
+    if min(recipe.steps, recipe.batch, recipe.patch, recipe.validate_every) < 1:
+        raise UsageError(f"recipe {where}: steps, batch, patch and validate_every must be at least 1")
+    if not recipe.mix or not all(isinstance(share, int | float) and share > 0 for share in recipe.mix.values()):
+        raise UsageError(f"recipe {where}: [mix] must give each kind of sample a share above 0")
+    for pair in recipe.pairs.values():
+        if pair.use not in ("pairs", "layers"):
+            raise UsageError(f"recipe {where}: use = {pair.use!r} must be 'pairs' or 'layers'")

@@ -1,0 +1,48 @@
+"""Batches of training samples by step number, made in worker processes."""
+
+from collections.abc import Iterator
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from airtool.training.data import SampleMaker
+
+
+class _Samples(Dataset[tuple[Tensor, Tensor]]):
+    def __init__(self, maker: SampleMaker) -> None:
+        self.maker = maker
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        degraded, clean = self.maker(index)
+        return torch.from_numpy(degraded), torch.from_numpy(clean)
+
+
+def _one_thread(_worker: int) -> None:
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def batches(
+    maker: SampleMaker, first_step: int, last_step: int, workers: int, process: int = 0, processes: int = 1
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Degraded and clean batches, (batch / processes, 3, patch, patch), for the steps first_step..last_step - 1.
+
+    Step s of process p of P takes the samples s * batch + p, s * batch + p + P, ...: all processes together see the
+    same samples whatever their number.
+    """
+    batch = maker.recipe.batch
+    indices = [index for start in range(first_step * batch, last_step * batch, batch)
+               for index in range(start + process, start + batch, processes)]
+    return iter(
+        DataLoader(
+            _Samples(maker),
+            batch_size=batch // processes,
+            sampler=indices,
+            num_workers=workers,
+            worker_init_fn=_one_thread,
+            prefetch_factor=4 if workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
+    )

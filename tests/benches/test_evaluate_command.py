@@ -1,0 +1,170 @@
+"""`airtool evaluate` as a user types it. Only one test restores; measuring existing files needs no torch."""
+
+import csv
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
+
+from airtool.cli.app import main
+
+
+def test_results_are_measured_without_torch(folders: tuple[Path, Path]) -> None:
+    lq, gt = folders
+    command = ["evaluate", "--results", str(lq), "--gt", str(gt), "--protocol", "rgb,y,promptir,ndr", "--json", "-"]
+    script = (
+        "import sys; from airtool.cli.app import main; code = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)  # standard output holds the JSON and nothing else
+    assert report["measured"] == 3
+    assert list(report["protocols"]) == ["rgb", "y", "promptir", "ndr"]
+    assert report["summary"]["rgb"]["restored"]["psnr"] == pytest.approx(20.5, abs=0.6)
+    assert report["restoration"] is None
+    assert report["settings"]["results"] == str(lq)
+    assert "torch" not in report["versions"]
+    assert "measured: 3/3" in done.stderr
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A weights file of the small network with values from a seed: it restores nothing, but changes every picture."""
+    import torch
+
+    from airtool.methods.ndr.method import PRESETS, NDRMethod
+    from airtool.methods.weights import write_weights
+
+    generator = torch.Generator().manual_seed(5)
+    state = NDRMethod(PRESETS["small"]).network.state_dict()
+    noisy = {key: torch.randn(value.shape, generator=generator) * 0.05 for key, value in state.items()}
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, "ndr", PRESETS["small"], noisy, {}, half=False)
+    return path
+
+
+def test_what_is_reported_is_what_is_kept(folders: tuple[Path, Path], weights: Path, tmp_path: Path, capfd) -> None:
+    lq, gt, kept = *folders, tmp_path / "kept"
+    command = ["evaluate", "--pairs", str(lq), str(gt), "--weights", str(weights), "--device", "cpu", "--seed", "7"]
+    assert main([*command, "--keep", str(kept), "--json", "-"]) == 0
+    report = json.loads(capfd.readouterr().out)
+    said = report["restoration"]
+    assert (said["method"], said["device"], said["seed"], said["precision"]) == ("ndr", "cpu", 7, "fp32")
+    assert said["weights"] == weights.name
+    assert said["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert "torch" in report["versions"]
+    for picture in report["pictures"]:
+        clean, restored, degraded = (
+            np.asarray(Image.open(folder / f"{picture['picture']}.{suffix}"))
+            for folder, suffix in ((gt, "png"), (kept, "png"), (lq, "webp"))
+        )
+        assert (restored != degraded).any()
+        expected = peak_signal_noise_ratio(clean, restored, data_range=255)
+        assert picture["restored"]["rgb"]["psnr"] == pytest.approx(expected, abs=1e-6)
+    assert main([*command, "--keep", str(kept)]) == 2
+    assert "already there" in capfd.readouterr().err
+
+
+def test_table_json_and_csv_tell_the_same(folders: tuple[Path, Path], tmp_path: Path, capfd) -> None:
+    lq, gt = map(str, folders)
+    reports = str(tmp_path / "r.json"), str(tmp_path / "r.csv")
+    assert main(["evaluate", "--pairs", lq, gt, "--input-only", "--json", reports[0], "--csv", reports[1], "-q"]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    mean = json.loads(Path(reports[0]).read_text())["summary"]["rgb"]["input"]
+    with Path(reports[1]).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(float(row["input_rgb_psnr"]) for row in rows) / 3 == pytest.approx(mean["psnr"])
+    assert f"{mean['psnr']:.2f}" in out
+    assert f"{mean['ssim']:.4f}" in out
+    assert "protocol rgb: all three channels jointly" in out
+
+
+def test_equal_pictures_are_infinite_in_every_report(folders: tuple[Path, Path], tmp_path: Path, capfd) -> None:
+    gt = str(folders[1])
+    target = tmp_path / "r.csv"
+    assert main(["evaluate", "--results", gt, "--gt", gt, "--csv", str(target)]) == 0
+    assert " inf " in capfd.readouterr().out
+    with target.open(newline="") as file:
+        assert {row["restored_rgb_psnr"] for row in csv.DictReader(file)} == {"inf"}
+    assert main(["evaluate", "--results", gt, "--gt", gt, "--json", "-"]) == 0
+    assert json.loads(capfd.readouterr().out)["summary"]["rgb"]["restored"]["psnr"] == "inf"
+
+
+def test_synthesis_is_the_same_every_time(folders: tuple[Path, Path], capfd) -> None:
+    command = ["evaluate", "--gt", str(folders[1]), "--degrade", "noise:25", "--input-only", "--csv", "-", "-q"]
+    outputs = []
+    for seed in ([], ["--seed", "0"], ["--seed", "1"]):
+        assert main([*command, *seed]) == 0
+        outputs.append(capfd.readouterr().out)
+    assert outputs[0] == outputs[1] != outputs[2]
+
+
+def test_one_bad_picture_is_reported_and_the_exit_code_is_1(folders: tuple[Path, Path], capfd) -> None:
+    lq, gt = folders
+    (lq / "coffee.webp").write_bytes(b"")
+    Image.new("RGB", (1, 1)).save(lq / "astronaut.webp")
+    assert main(["evaluate", "--pairs", str(lq), str(gt), "--input-only", "--json", "-"]) == 1
+    out, err = capfd.readouterr()
+    report = json.loads(out)
+    assert (report["measured"], report["failed"]) == (1, 2)
+    for name in ("coffee.webp", "astronaut.webp"):
+        assert sum(name in line for line in err.splitlines()) == 1
+
+
+def test_unmatched_files_are_listed_and_the_exit_code_is_2(folders: tuple[Path, Path], capfd) -> None:
+    lq, gt = folders
+    (gt / "coffee.png").rename(gt / "tea.png")
+    assert main(["evaluate", "--pairs", str(lq), str(gt)]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "coffee.webp" in err
+    assert "tea.png" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "one of them is needed"),
+        (["--gt", "GT"], "one of them is needed"),
+        (["--results", "LQ"], "add --gt GT"),
+        (["--degrade", "noise:25"], "add --gt GT"),
+        (["--pairs", "LQ", "GT", "--results", "LQ"], "not --pairs and --results together"),
+        (["--pairs", "LQ", "GT", "--gt", "GT"], "--gt has no effect"),
+        (["--results", "LQ", "--gt", "GT", "--method", "ndr"], "--method has no effect"),
+        (["--results", "LQ", "--gt", "GT", "--input-only"], "--input-only has no effect"),
+        (["--results", "LQ", "--gt", "GT", "--seed", "0"], "--seed has no effect"),
+        (["--pairs", "LQ", "GT", "--input-only", "--tile", "64"], "--tile has no effect"),
+        (["--pairs", "LQ", "GT", "--protocol", "psnr"], "unknown protocol 'psnr'"),
+        (["--pairs", "LQ", "GT", "--json", "-", "--csv", "-"], "name two targets"),
+        (["--pairs", "LQ", "GT", "--json", "LQ/none/r.json"], "does not exist"),
+        (["--pairs", "LQ", "GT", "--json", "GT/coffee.png"], "is a picture"),
+        (["--pairs", "LQ", "GT", "--keep", "LQ"], "lies inside"),
+        (["--pairs", "LQ", "none"], "none"),
+        (["--pairs", "LQ", "GT", "--method", "magic"], "magic"),
+        (["--pairs", "LQ", "GT", "--device", "abacus"], "abacus"),
+        (["--pairs", "LQ", "GT", "--precision", "fp7"], "fp7"),
+        (["--pairs", "LQ", "GT", "--tile", "few"], "few"),
+        (["--pairs", "LQ", "GT", "--preset", "small", "--weights", "w"], "--preset has no effect"),
+        (["--pairs", "LQ", "GT", "--limit", "0"], "--limit"),
+        (["--gt", "GT", "--degrade", "fog"], "unknown degradation 'fog'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_2(
+    folders: tuple[Path, Path], capfd, arguments: list[str], said: str
+) -> None:
+    lq, gt = map(str, folders)
+    typed = [argument.replace("LQ", lq).replace("GT", gt) for argument in arguments]
+    assert main(["evaluate", *typed]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert said.replace("GT", gt) in err or said in err

@@ -1,0 +1,199 @@
+"""A session restores any size, tiles without a trace, and survives short memory and bf16."""
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from torch import Tensor
+
+from airtool.engine.session import Session, picture_seed
+from airtool.engine.settings import Settings
+from airtool.errors import PictureError, UsageError
+from airtool.images.picture import Metadata, Picture
+from airtool.methods.base import Request
+from fakes import FakeMethod, GlobalNet
+
+
+def photograph(height: int, width: int) -> np.ndarray:
+    """A cut from a real photograph, mirrored where it is too small."""
+    source = data.astronaut().astype(np.float32) / 255
+    return np.ascontiguousarray(
+        np.pad(source, ((0, max(height - 512, 0)), (0, max(width - 512, 0)), (0, 0)), mode="symmetric")[:height, :width]
+    )
+
+
+def picture(rgb: np.ndarray, **changes: object) -> Picture:
+    fields = {"alpha": None, "depth": 8, "grey": False, "format": "png", "metadata": Metadata()} | changes
+    return Picture(rgb=rgb, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (1, 5000), (5000, 1), (2, 3), (7, 7), (8, 8), (9, 15), (33, 200), (131, 67)]
+)
+@pytest.mark.parametrize("tile", [None, 0, 64])
+def test_any_size_comes_back_in_its_size(height: int, width: int, tile: int | None) -> None:
+    rgb = photograph(height, width)
+    restored = Session(FakeMethod(), Settings(device="cpu", tile=tile)).restore_array(rgb)
+    assert restored.shape == rgb.shape
+    assert restored.dtype == np.float32
+    assert np.isfinite(restored).all()
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width", "tile"), [(384, 500, 160), (301, 203, 96), (130, 512, 128), (512, 40, 144)])
+def test_tiles_of_a_local_network_leave_no_trace(height: int, width: int, tile: int) -> None:
+    rgb = photograph(height, width)
+    method = FakeMethod()
+    whole = Session(method, Settings(device="cpu", tile=0)).restore_array(rgb)
+    assert len(method.shapes) == 1
+    tiled = Session(method, Settings(device="cpu", tile=tile)).restore_array(rgb)
+    assert len(method.shapes) > 2
+    assert max(max(shape) for shape in method.shapes[1:]) <= tile
+    # The effect to hide is large: the network changes the picture visibly.
+    assert np.abs(whole - rgb).mean() > 0.02
+    assert np.abs(tiled - whole).max() <= 1 / 255
+
+
+def test_tiles_of_a_global_network_blend_smoothly() -> None:
+    rgb = photograph(480, 512)
+    method = FakeMethod(GlobalNet(), tiling="approximate")
+    whole = Session(method, Settings(device="cpu", tile=0)).restore_array(rgb)
+    tiled = Session(method, Settings(device="cpu", tile=256)).restore_array(rgb)
+    difference = tiled - whole
+    # Tiles see other means, so the results differ; but nowhere abruptly.
+    assert np.abs(difference).max() > 1 / 255
+    inner = (whole > 0.05) & (whole < 0.95) & (tiled > 0.05) & (tiled < 0.95)
+    steps = np.abs(np.diff(difference, axis=1))[inner[:, 1:] & inner[:, :-1]]
+    assert steps.max() < 1 / 255
+
+
+def test_tiles_start_on_the_networks_grid() -> None:
+    starts = []
+
+    def hook(pictures: Tensor, request: Request) -> None:
+        starts.append(round(float(pictures[0, 0, 0, 0] * 1000)))
+
+    ramp = np.repeat(np.arange(500, dtype=np.float32)[None, :, None] / 1000, 3, axis=2).repeat(8, axis=0)
+    Session(FakeMethod(hook=hook), Settings(device="cpu", tile=100)).restore_array(np.ascontiguousarray(ramp))
+    assert len(starts) > 3
+    assert all(start % 8 == 0 for start in starts)
+
+
+def test_in_place_gives_the_same_as_apart() -> None:
+    rgb = photograph(300, 280)
+    session = Session(FakeMethod(), Settings(device="cpu", tile=96))
+    apart = session.restore(picture(rgb)).picture.rgb
+    kept = rgb.copy()
+    assert np.array_equal(rgb, kept)
+    within = session.restore(picture(rgb), in_place=True).picture.rgb
+    assert within is rgb
+    assert np.array_equal(within, apart)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+        MemoryError(),
+    ],
+)
+def test_short_memory_is_met_with_smaller_tiles(error: Exception) -> None:
+    rgb = photograph(260, 400)
+
+    def hook(pictures: Tensor, request: Request) -> None:
+        if pictures.shape[2] * pictures.shape[3] > 150 * 150:
+            raise error
+
+    whole = Session(FakeMethod(), Settings(device="cpu")).restore_array(rgb)
+    restored = Session(FakeMethod(hook=hook), Settings(device="cpu")).restore(picture(rgb))
+    assert restored.tile[0] * restored.tile[1] <= 150 * 150
+    assert "memory was short" in restored.notes[0]
+    assert np.abs(restored.picture.rgb - whole).max() <= 1 / 255
+
+
+def test_no_memory_at_all_is_an_error_that_names_the_option() -> None:
+    def hook(pictures: Tensor, request: Request) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    method = FakeMethod(hook=hook)
+    with pytest.raises(PictureError, match="--tile"):
+        Session(method, Settings(device="cpu")).restore_array(photograph(200, 300))
+    assert min(max(shape) for shape in method.shapes) == 32
+    assert len(method.shapes) < 12
+
+
+def test_other_errors_are_not_taken_for_short_memory() -> None:
+    def hook(pictures: Tensor, request: Request) -> None:
+        raise RuntimeError("expected 3 channels")
+
+    method = FakeMethod(hook=hook)
+    with pytest.raises(RuntimeError, match="3 channels"):
+        Session(method, Settings(device="cpu")).restore_array(photograph(64, 64))
+    assert len(method.shapes) == 1
+
+
+def test_bf16_tile_that_is_not_finite_is_computed_again_in_float32() -> None:
+    autocast = []
+
+    def hook(pictures: Tensor, request: Request) -> Tensor | None:
+        autocast.append(torch.is_autocast_enabled("cpu"))
+        bright = float(pictures.mean()) > 0.45
+        return torch.full_like(pictures, float("inf")) if autocast[-1] and bright else None
+
+    rgb = photograph(256, 256)
+    rgb[:128] *= 0.2
+    exact = Session(FakeMethod(), Settings(device="cpu", tile=128)).restore_array(rgb)
+    mixed = Session(FakeMethod(hook=hook), Settings(device="cpu", precision="bf16", tile=128)).restore_array(rgb)
+    assert autocast.count(False) >= 1
+    assert autocast.count(True) > autocast.count(False)
+    assert np.abs(mixed - exact).max() < 0.02
+    assert np.abs(mixed - exact).max() > 0
+
+
+def test_result_that_is_never_finite_is_an_error() -> None:
+    method = FakeMethod(hook=lambda pictures, request: torch.full_like(pictures, float("nan")))
+    with pytest.raises(PictureError, match="finite"):
+        Session(method, Settings(device="cpu")).restore_array(photograph(40, 40))
+
+
+def test_grey_stays_grey_and_all_else_is_untouched() -> None:
+    rgb = photograph(50, 60)
+    grey = np.repeat(rgb.mean(axis=2, keepdims=True), 3, axis=2)
+    alpha = np.arange(3000, dtype=np.uint8).reshape(50, 60)
+    given = picture(grey, grey=True, alpha=alpha, depth=16, metadata=Metadata(exif=b"II*\0x", icc=b"p", xmp=b"<x/>"))
+    session = Session(FakeMethod(), Settings(device="cpu"))
+    restored = session.restore_picture(given)
+    colours = session.restore_array(grey)
+    assert np.abs(colours[..., 0] - colours[..., 2]).max() > 0.01
+    assert np.ptp(restored.rgb, axis=2).max() == 0
+    assert np.allclose(restored.rgb[..., 0], colours.mean(axis=2), atol=1e-6)
+    assert restored.alpha is alpha
+    assert (restored.depth, restored.format, restored.metadata) == (16, "png", given.metadata)
+
+
+def test_the_seed_belongs_to_the_pictures_content() -> None:
+    seeds: list[int] = []
+
+    def hook(pictures: Tensor, request: Request) -> None:
+        seeds.extend(request.seeds)
+
+    one, two = photograph(40, 48), photograph(40, 48) * np.float32(0.5)
+    session = Session(FakeMethod(hook=hook), Settings(device="cpu"))
+    for rgb in (one, two, one):
+        session.restore_array(rgb)
+    assert seeds[0] == seeds[2] != seeds[1]
+    assert picture_seed(one, 0) != picture_seed(one, 1)
+    assert picture_seed(one, 0) != picture_seed(one.reshape(48, 40, 3), 0)
+
+
+def test_devices_and_settings_that_cannot_be() -> None:
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="--device cuda"):
+            Session(FakeMethod(), Settings(device="cuda"))
+    with pytest.raises(UsageError, match="gpu"):
+        Settings(device="gpu")
+    with pytest.raises(UsageError, match="leave the degradation out"):
+        Session(FakeMethod(), Settings(device="cpu", degradation=("rain",)))
