@@ -1,13 +1,13 @@
 """`airtool degrade`: make clean pictures bad in a known way."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.outputs import check_quality, plan_outputs
 from airtool.cli.progress import track
 from airtool.errors import UsageError
 
@@ -108,12 +108,15 @@ def degrade(
     from airtool.degradations.batch import Failed, degrade_files, source_name
     from airtool.degradations.compose import parse_steps
     from airtool.degradations.record import build, check_continues, read_earlier
+    from airtool.images.formats import by_suffix
     from airtool.images.names import shown
     from airtool.reports.writers import write_json
 
     chosen = parse_steps(steps)
-    plan = _plan(inputs, out, format, overwrite, resume)
-    _check_quality(plan, quality)
+    if format is None and (by_suffix(out) is None or Path(out).is_dir()):
+        format = "png"
+    plan = plan_outputs(inputs, out, format, overwrite, resume)
+    check_quality(plan, quality)
     target = _record_target(record, out, plan, may_exist=overwrite or resume)
     folder = None if target is None or target == STDIO else Path(target).parent
     earlier = {} if target is None or target == STDIO else read_earlier(Path(target))
@@ -150,30 +153,6 @@ def degrade(
         if target is not None:
             write_json(target, build(done, earlier, chosen, seed, folder))
     _conclude(done, failed, plan, out, target, quiet)
-
-
-def _plan(inputs: Sequence[str], out: str, format: str | None, overwrite: bool, resume: bool) -> "Plan":
-    from airtool.images.discover import discover
-    from airtool.images.formats import by_suffix
-    from airtool.images.plan import plan
-
-    if overwrite and resume:
-        raise UsageError("--overwrite and --resume exclude each other: choose one")
-    if out == STDIO and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal: redirect it (> out.png), or name an output file")
-    if format is None and (by_suffix(out) is None or Path(out).is_dir()):
-        format = "png"
-    existing: Literal["error", "overwrite", "resume"] = "overwrite" if overwrite else "resume" if resume else "error"
-    return plan(discover(inputs), out, format=format, existing=existing)
-
-
-def _check_quality(plan: "Plan", quality: int | None) -> None:
-    """Raises UsageError for a quality that no output has a use for."""
-    from airtool.images.formats import FORMATS
-
-    formats = {job.format for job in (*plan.jobs, *plan.skipped) if job.format is not None}
-    if quality is not None and not any(FORMATS[name].lossy for name in formats):
-        raise UsageError("--quality has no effect on a lossless format: leave it out, or add --format jpeg")
 
 
 def _record_target(record: str | None, out: str, plan: "Plan", may_exist: bool) -> str | None:

@@ -48,17 +48,19 @@ def pace(done: int, seconds: float) -> str:
 
 
 def _with_bar(iterable: Iterable[T], total: int | None, label: str) -> Iterator[T]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich import progress as bars
 
     start = time.monotonic()
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[pace]}"),
-        TimeRemainingColumn(compact=True),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[pace]}"),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left:"),
+        bars.TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=stderr_console(), transient=True) as progress:
+    with bars.Progress(*columns, console=stderr_console(), transient=True) as progress:
         task = progress.add_task(label, total=total, pace="-")
         for done, item in enumerate(iterable, 1):
             yield item

@@ -1,14 +1,15 @@
 """`airtool restore`: the main job."""
 
-import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.outputs import check_quality, plan_outputs
 from airtool.cli.progress import clock, track
 from airtool.errors import AirtoolError, UsageError
 
@@ -38,9 +39,7 @@ def restore(
             metavar="OUT", help="A folder, a file for one picture, or - for standard output.", show_default=False
         ),
     ],
-    method: Annotated[
-        str, typer.Option(metavar="NAME", help="Method that restores.", rich_help_panel=HOW)
-    ] = "ndr",
+    method: Annotated[str, typer.Option(metavar="NAME", help="Method that restores.", rich_help_panel=HOW)] = "ndr",
     weights: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Weights file (default: the embedded weights).", rich_help_panel=HOW),
@@ -68,9 +67,7 @@ def restore(
             rich_help_panel=HOW,
         ),
     ] = "auto",
-    seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Seed of every random draw.", rich_help_panel=HOW)
-    ] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random draw.", rich_help_panel=HOW)] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that are there already.", rich_help_panel=FILES)
     ] = False,
@@ -108,7 +105,8 @@ def restore(
     report: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Write what became of each picture as JSON (-: standard output).",
+            metavar="FILE",
+            help="Write what became of each picture as JSON (-: standard output).",
             rich_help_panel=REPORT,
         ),
     ] = None,
@@ -123,18 +121,22 @@ def restore(
     Nothing is overwritten unless asked for. A picture that fails does not stop the others.
     """
     from airtool.engine.settings import Settings, parse_precision, parse_tile
+    from airtool.engine.tasks import Task, plan_comparisons
     from airtool.methods.registry import check_method
 
     settings = Settings(device=device, precision=parse_precision(precision), tile=parse_tile(tile), seed=seed)
     check_method(method)
     if weights is not None and preset is not None:
         raise UsageError("--preset has no effect with --weights, whose file says what it is: leave it out")
-    if overwrite and resume:
-        raise UsageError("--overwrite and --resume exclude each other: choose one")
     if weights is not None and not Path(weights).is_file():
         raise AirtoolError(f"weights file {weights} does not exist: check the spelling")
-    planned, tasks = _plan(inputs, output, format, overwrite, resume, compare)
-    _check_streams(planned, report)
+    planned = plan_outputs(inputs, output, format, overwrite, resume)
+    check_quality(planned, quality)
+    _check_report(planned, report, output)
+    if compare is None:
+        tasks = [Task(job) for job in planned.jobs]
+    else:
+        tasks = plan_comparisons(planned.jobs, compare, output, replace=overwrite or resume)
 
     if planned.skipped:
         say(f"{len(planned.skipped)} already there, kept", quiet)
@@ -151,34 +153,19 @@ def restore(
     _finish(outcome, len(tasks), quiet)
 
 
-def _plan(
-    inputs: Sequence[str], output: str, format: str | None, overwrite: bool, resume: bool, compare: str | None
-) -> "tuple[Plan, list[Task]]":
-    """What becomes what. Raises UsageError or AirtoolError for whatever stands in the way."""
-    from airtool.engine.tasks import Task, plan_comparisons
-    from airtool.images.discover import discover
-    from airtool.images.plan import plan
-
-    existing: Literal["error", "overwrite", "resume"] = "error"
-    if overwrite or resume:
-        existing = "overwrite" if overwrite else "resume"
-    planned = plan(discover(inputs), output, format=format, existing=existing)
-    if compare is None:
-        return planned, [Task(job) for job in planned.jobs]
-    return planned, plan_comparisons(planned.jobs, compare, output, replace=overwrite or resume)
-
-
-def _check_streams(planned: "Plan", report: str | None) -> None:
-    """Find out whether standard output can take what is meant for it, and whether the report can be written."""
+def _check_report(planned: "Plan", report: str | None, output: str) -> None:
+    """Find out whether the report can be written where it is wanted."""
     from airtool.reports.writers import STDOUT, check_target
 
-    if report is not None:
+    if report is None:
+        return
+    targets = [job.target for job in planned.jobs]
+    if report == STDOUT and None in targets:
+        raise UsageError("the picture and the report cannot both go to standard output: give --report a file")
+    if Path(report) in targets:
+        raise UsageError(f"--report {report} is also the name of an output: name another file")
+    if Path(report).parent.resolve() != Path(output).resolve():  # the output folder is made on the way
         check_target(report, "--report")
-    if any(job.target is None for job in planned.jobs):
-        if report == STDOUT:
-            raise UsageError("the picture and the report cannot both go to standard output: give --report a file")
-        if sys.stdout.isatty():
-            raise UsageError("standard output is a terminal: redirect it (> out.png), or name an output file")
 
 
 def _open(method: str, weights: str | None, preset: str, settings: "Settings", quiet: bool) -> "Session":
@@ -216,8 +203,6 @@ def _run(
             for record in track(pipeline, len(tasks), "restoring", quiet):
                 if record.message is not None:
                     warn(record.message)
-                for note in record.notes:
-                    say(f"{record.source}: {note}", quiet)
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(tuple(pipeline.records), time.perf_counter() - start, interrupted)
@@ -236,8 +221,11 @@ def _finish(outcome: "Outcome", planned: int, quiet: bool) -> None:
 
     counts = count(outcome.records)
     done, failed = counts["restored"], counts["failed"]
-    speed = megapixels(outcome.records) / outcome.seconds if outcome.seconds else 0.0
-    say(f"{done} of {planned} restored in {clock(outcome.seconds)} ({speed:.2f} MP/s)", quiet)
+    for note, times in Counter(note for record in outcome.records for note in record.notes).items():
+        say(f"{times} of {planned}: {note}", quiet)
+    if done:
+        speed = megapixels(outcome.records) / outcome.seconds
+        say(f"{done} of {planned} restored in {clock(outcome.seconds)} ({speed:.2f} MP/s)", quiet)
     if failed:
         warn(f"{failed} of {planned} failed")
     if outcome.interrupted:

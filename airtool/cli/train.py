@@ -15,7 +15,8 @@ def train(
         Path | None, typer.Option(help="Folder that the recipe's folders are relative to.", envvar="AIRTOOL_DATA")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for checkpoint, weights and logs; resumes what it finds there. [runs/RECIPE]")
+        Path | None,
+        typer.Option(help="Folder for checkpoint, weights and logs; resumes what it finds there. [runs/RECIPE]"),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, in place of the recipe's.")] = None,
     max_minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after this time.")] = None,
@@ -38,7 +39,10 @@ def train(
         raise UsageError("name the folder of the training pictures with --data or the variable AIRTOOL_DATA")
     if not data.is_dir():
         raise UsageError(f"data folder {data} does not exist")
-    for name, value, allowed in (("device", device, ("auto", "cpu")), ("precision", precision, ("auto", "fp32", "bf16"))):
+    for name, value, allowed in (
+        ("device", device, ("auto", "cpu")),
+        ("precision", precision, ("auto", "fp32", "bf16")),
+    ):
         if value not in allowed:
             raise UsageError(f"--{name} {value}: choose from {', '.join(allowed)}")
     if threads is not None:

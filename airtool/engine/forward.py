@@ -81,8 +81,10 @@ class Forward:
     def _compute(self, pixels: Pixels, dtype: torch.dtype) -> Pixels | None:
         """One pass of the network; None when the result is not finite."""
         height, width = pixels.shape[:2]
-        with torch.inference_mode(), reproducible(), torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=dtype != torch.float32
+        with (
+            torch.inference_mode(),
+            reproducible(),
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=dtype != torch.float32),
         ):
             # (H, W, 3) seen as (1, 3, H, W) is channels_last already.
             batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device)

@@ -7,9 +7,9 @@ import torch
 
 from airtool.engine.padding import round_up
 
-CPU_BUDGET = 600 * 2**20
-"""Bytes for activations on a CPU. With PyTorch (0.3 GiB) and a 24-megapixel picture (0.3 GiB) this stays well below
-1.5 GiB."""
+CPU_BUDGET = 400 * 2**20
+"""Bytes of tensors on a CPU. The C library's heap makes up to 1.5 times that of it, by keeping what was freed; with
+PyTorch itself (0.3 GiB) and a 24-megapixel picture (0.3 GiB) a process stays well below 1.5 GiB."""
 
 GPU_SHARE = 0.6
 """Part of a GPU's free memory for activations; the rest is for workspaces and fragmentation."""
@@ -25,7 +25,7 @@ def activation_budget(device: torch.device) -> int:
     if device.type == "mps":
         return _steady((torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()) * GPU_SHARE)
     available = available_ram()
-    return CPU_BUDGET if available is None or available > 2 * CPU_BUDGET else _steady(available / 2)
+    return CPU_BUDGET if available is None or available > 3 * CPU_BUDGET else _steady(available / 3)
 
 
 def available_ram() -> int | None:

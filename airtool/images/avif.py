@@ -35,12 +35,13 @@ def inspect(data: bytes) -> Container:
         raise ContainerError("is an animation: split it into single pictures first")
     try:
         return _inspect(data)
-    except (struct.error, IndexError, StopIteration):
+    except (struct.error, IndexError):
         raise ContainerError(DAMAGED) from None
 
 
 def _inspect(data: bytes) -> Container:
-    meta = {box.kind: box.body for box in _boxes(_find(_boxes(data), b"meta")[4:])}
+    top = {box.kind: box.body for box in _boxes(data)}
+    meta = {box.kind: box.body for box in _boxes(top.get(b"meta", b"")[4:])}
     pitm = meta.get(b"pitm", b"")
     primary = int.from_bytes(pitm[4:6] if pitm[:1] == b"\0" else pitm[4:8])
     properties = _properties(meta.get(b"iprp", b""), primary)
@@ -77,10 +78,6 @@ def _boxes(data: bytes) -> Iterator[_Box]:
             raise ContainerError(CUT_SHORT)
         yield _Box(kind, data[at + head : at + size])
         at += size
-
-
-def _find(boxes: Iterator[_Box], kind: bytes) -> bytes:
-    return next(box.body for box in boxes if box.kind == kind)
 
 
 def _properties(iprp: bytes, item: int) -> list[_Box]:

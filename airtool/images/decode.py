@@ -26,6 +26,9 @@ INSPECTORS: dict[str, Callable[[bytes], Container]] = {
 }
 """Formats whose structure says more than OpenCV reports."""
 
+BAND = 1 << 20
+"""Pixels converted at a time, so that temporary arrays stay small beside the picture."""
+
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
@@ -115,14 +118,14 @@ def _picture(samples: Samples, container: Container, metadata: Metadata, format:
     """The picture that decoded samples stand for."""
     exif = metadata.exif
     turn = container.orientation or (orientation(exif) if exif else 1)
-    samples = _turned(samples, turn)
+    samples = np.ascontiguousarray(_turned(samples, turn))
     height, width = samples.shape[:2]
     depth = 8 * samples.itemsize
     full = 2**depth - 1
     white = container.white or full
     alpha: Samples | None = None
     if samples.ndim == 3 and samples.shape[2] == 4 and not container.opaque:
-        alpha = np.ascontiguousarray(samples[..., 3])
+        alpha = samples[..., 3].copy()
         if white != full:
             alpha[...] = np.rint(alpha * (full / white))
     elif container.transparent is not None and samples.ndim == 2:
@@ -130,10 +133,7 @@ def _picture(samples: Samples, container: Container, metadata: Metadata, format:
         alpha[...] = np.where(samples == container.transparent, 0, full)
     if container.inverted:
         samples = full - samples
-    rgb = np.empty((height, width, 3), np.float32)
-    # Division by the largest value, correctly rounded, is undone exactly by multiplication and rounding.
-    np.divide(samples[..., None] if samples.ndim == 2 else samples[..., 2::-1], np.float32(white), out=rgb)
-    np.minimum(rgb, 1, out=rgb)
+    rgb = _rgb(samples, white)
     if container.premultiplied and alpha is not None:
         cover = alpha[..., None] / np.float32(full)
         np.divide(rgb, cover, out=rgb, where=cover > 0)
@@ -145,6 +145,21 @@ def _picture(samples: Samples, container: Container, metadata: Metadata, format:
         xmp=metadata.xmp,
     )
     return Picture(rgb, alpha, depth, grey, format, kept)
+
+
+def _rgb(samples: Samples, white: int) -> npt.NDArray[np.float32]:
+    """(H, W, 3) R G B in [0, 1] for samples as `_decode_samples` returns them, `white` becoming 1."""
+    height, width = samples.shape[:2]
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
+    turn = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}[channels]
+    rgb = np.empty((height, width, 3), np.float32)
+    step = max(1, BAND // width)
+    for top in range(0, height, step):
+        band = rgb[top : top + step]
+        # Division, correctly rounded, is undone exactly by multiplying with `white` and rounding.
+        np.divide(cv2.cvtColor(samples[top : top + step], turn), np.float32(white), out=band)
+        np.minimum(band, 1, out=band)
+    return rgb
 
 
 def profile_fits(icc: bytes | None, grey: bool) -> bool:

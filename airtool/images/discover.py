@@ -51,7 +51,7 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key by which numbers inside names count as numbers: "img2" before "img10"."""
     parts = re.split(r"([0-9]+)", text.casefold())
     # The name itself comes last and decides between "a01" and "a1", or "A" and "a".
-    return (*((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part), (2, 0, text))
+    return (*((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part), (-1, 0, text))
 
 
 def _expand(text: str) -> list[Source]:

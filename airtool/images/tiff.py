@@ -118,10 +118,10 @@ def read_directory(data: bytes, header: Header, offset: int) -> Directory:
 
 
 def integers(entry: Entry | None, order: Order, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-    """The values of an entry of unsigned integers; `default` where it is missing or holds something else."""
+    """The values of an entry of unsigned integers; `default` where it is missing, empty or holds something else."""
     if entry is None or entry.type not in INTEGERS:
         return default
-    return struct.unpack(f"{order}{entry.count}{INTEGERS[entry.type]}", entry.value)
+    return struct.unpack(f"{order}{entry.count}{INTEGERS[entry.type]}", entry.value) or default
 
 
 def put_integers(data: bytearray, entry: Entry, order: Order, values: Sequence[int]) -> None:

@@ -68,7 +68,11 @@ def fit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], title: st
     missing = [key for key in expected if key not in tensors]
     unexpected = [key for key in tensors if key not in expected]
     if missing or unexpected:
-        parts = [f"{len(keys)} {what}, first {keys[0]!r}" for keys, what in ((missing, "missing"), (unexpected, "unexpected")) if keys]
+        parts = [
+            f"{len(keys)} {what}, first {keys[0]!r}"
+            for keys, what in ((missing, "missing"), (unexpected, "unexpected"))
+            if keys
+        ]
         raise AirtoolError(f"the checkpoint does not fit {title}: {'; '.join(parts)}")
     for key, tensor in tensors.items():
         if tensor.shape != expected[key].shape:

@@ -50,7 +50,9 @@ def load_method(name: str, weights: str | Path | None = None, preset: str = "sma
     path = embedded_path(name, preset) if weights is None else Path(weights)
     found = read_weights(path)
     if found.header.get("method") != name:
-        raise AirtoolError(f"{path} holds weights of {found.header.get('method')!r}, not of {name}: name the right file")
+        raise AirtoolError(
+            f"{path} holds weights of {found.header.get('method')!r}, not of {name}: name the right file"
+        )
     method = cls(cls.config_from(found.header.get("config", {})))
     expected = method.network.state_dict()
     for key in [*expected, *found.tensors]:

@@ -85,7 +85,9 @@ def damage(record: WeightsRecord) -> str | None:
     path = models_folder() / record.file
     if not path.is_file():
         return f"{path} is missing: install airtool again"
-    return None if sha256_of(path) == record.sha256 else f"{path} is damaged (its sha256 differs): install airtool again"
+    return (
+        None if sha256_of(path) == record.sha256 else f"{path} is damaged (its sha256 differs): install airtool again"
+    )
 
 
 def sha256_of(path: Path) -> str:

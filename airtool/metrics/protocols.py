@@ -88,12 +88,12 @@ class Protocol:
 
     def _values(self, picture: Pixels) -> npt.NDArray[np.float64]:
         """(H, W, 3) in [0, 1] to (H, W, C) on the scale 0..PEAK."""
-        values = np.clip(picture, 0.0, 1.0)
+        clipped = np.clip(picture, 0.0, 1.0)
         if self.quantise:
             # In float32, as when a picture is encoded: values next to a half must fall as they do in the saved file.
-            values = np.rint(values * np.float32(PEAK)).astype(np.float64)
+            values = np.rint(clipped * np.float32(PEAK)).astype(np.float64)
         else:
-            values = values.astype(np.float64) * PEAK
+            values = clipped.astype(np.float64) * PEAK
         if self.channels == "y":
             # Whole numbers as long as the values are, hence exact: halves must not fall either way by rounding errors.
             luma = values @ BT601_LUMA

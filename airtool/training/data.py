@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +17,7 @@ from airtool.degradations.compose import Step, compose, sample_step
 from airtool.errors import UsageError
 from airtool.images.decode import read
 from airtool.images.discover import discover
+from airtool.images.opencv import cv2
 from airtool.images.picture import Picture
 from airtool.training.recipe import CLEAN, Recipe
 
@@ -128,7 +128,9 @@ def check_kind(kind: str, pairs: Mapping[str, PairedPictures]) -> None:
     """Raise UsageError unless `kind` is "clean", a name in `pairs`, or degradations joined by "+"."""
     for name in kind.split("+"):
         if kind not in pairs and kind != CLEAN and name not in DEGRADATIONS:
-            raise UsageError(f"unknown kind of sample {kind!r}: use {CLEAN}, a [pairs] name, or {', '.join(DEGRADATIONS)}")
+            raise UsageError(
+                f"unknown kind of sample {kind!r}: use {CLEAN}, a [pairs] name, or {', '.join(DEGRADATIONS)}"
+            )
 
 
 def degrade(clean: Pixels, kind: str, rng: np.random.Generator) -> Pixels:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from airtool.errors import AirtoolError, UsageError
+from airtool.images.opencv import cv2
 from airtool.methods.objective import Objective
 from airtool.methods.registry import method_class, preset_config
 from airtool.methods.weights import write_weights
@@ -98,6 +99,8 @@ class _Run:
         self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
         self.say: Say = say if accelerator.is_main_process else _silent
         self.device: torch.device = accelerator.device
+        # OpenCV's thread pool does not survive the fork into workers: one that was used before would hang them.
+        cv2.setNumThreads(1)
         clean = [picture for folder in recipe.clean for picture in load_folder(options.data / folder)]
         pairs = {
             name: load_pairs(options.data / each.degraded, options.data / each.ground_truth, each.use)
@@ -108,7 +111,8 @@ class _Run:
         torch.manual_seed(recipe.seed)
         self.config = preset_config(recipe.method, recipe.preset)
         objective = method_class(recipe.method).objective(self.config, recipe.objective)
-        objective.to(self.device, memory_format=torch.channels_last)
+        # PyTorch's stubs lack the overload with a device and a memory format.
+        objective.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective: Objective = objective
         self.model = accelerator.prepare(objective)
         self.optimiser = torch.optim.AdamW(
@@ -155,7 +159,7 @@ class _Run:
                 losses = self._train_step(degraded, clean)
                 done = self.step
                 if done % 50 == 0 or done == recipe.steps:
-                    values = {name: float(value) for name, value in losses.items()}
+                    values = {name: float(value.detach()) for name, value in losses.items()}
                     if not math.isfinite(values["loss"]):
                         raise AirtoolError(f"the loss is {values['loss']} at step {done}: lower the learning rate")
                     now = time.monotonic()

@@ -22,8 +22,8 @@ class Pairs:
     ground_truth: str
     """Folder below the data folder; the same file stems."""
     use: Literal["pairs", "layers"] = "pairs"
-    """pairs: as they are. layers: the difference (degraded - ground truth) is added to other clean pictures, which makes
-    a few real rain pictures go a long way; right only for degradations that add light."""
+    """pairs: as they are. layers: the difference (degraded - ground truth) is added to other clean pictures, which
+    makes a few real rain pictures go a long way; right only for degradations that add light."""
 
 
 @dataclass(frozen=True)

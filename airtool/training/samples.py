@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import cv2
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from airtool.images.opencv import cv2
 from airtool.training.data import SampleMaker
 
 
@@ -33,8 +33,11 @@ def batches(
     same samples whatever their number.
     """
     batch = maker.recipe.batch
-    indices = [index for start in range(first_step * batch, last_step * batch, batch)
-               for index in range(start + process, start + batch, processes)]
+    indices = [
+        index
+        for start in range(first_step * batch, last_step * batch, batch)
+        for index in range(start + process, start + batch, processes)
+    ]
     return iter(
         DataLoader(
             _Samples(maker),

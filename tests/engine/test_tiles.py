@@ -10,7 +10,9 @@ from airtool.engine.tiles import axis, run_tiled, weights
 
 
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 100, 513, 4000])
-@pytest.mark.parametrize(("tile", "overlap", "multiple"), [(64, 16, 8), (64, 64, 8), (70, 30, 4), (33, 0, 16), (16, 9, 16)])
+@pytest.mark.parametrize(
+    ("tile", "overlap", "multiple"), [(64, 16, 8), (64, 64, 8), (70, 30, 4), (33, 0, 16), (16, 9, 16)]
+)
 def test_axis(length: int, tile: int, overlap: int, multiple: int) -> None:
     along = axis(length, tile, overlap, multiple)
     assert all(start % multiple == 0 for start in along.starts)

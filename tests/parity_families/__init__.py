@@ -7,7 +7,9 @@ from torch import Tensor
 
 from . import ndr
 
-Compare = Callable[[Mapping[str, Any], Mapping[str, Tensor], Mapping[str, Tensor]], Iterator[tuple[str, Tensor, Tensor]]]
+Compare = Callable[
+    [Mapping[str, Any], Mapping[str, Tensor], Mapping[str, Tensor]], Iterator[tuple[str, Tensor, Tensor]]
+]
 """(case, weights, vectors) -> (name of the output, ours, theirs) for every output of the case."""
 
 FAMILIES: dict[str, Compare] = {

@@ -48,7 +48,7 @@ class NDRMethod:
         # At full resolution the decoder carries 2 * dim channels. A NAFNet block widens them twofold and a Restormer
         # block sixfold (query, key, value beside the input); both hold about two such tensors and the skip at once.
         width = 2 * self.config.dim
-        return 4 * width * (9 if self.config.block == "nafnet" else 20)
+        return 4 * width * (10 if self.config.block == "nafnet" else 20)
 
     @classmethod
     def config_from(cls, values: Mapping[str, Any]) -> NDRConfig:
@@ -57,7 +57,8 @@ class NDRMethod:
             if set(values) - known:
                 raise TypeError(f"unknown setting {min(set(values) - known)!r}")
             # JSON has no tuples.
-            return NDRConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+            plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+            return NDRConfig(**plain)
         except TypeError as error:
             raise AirtoolError(f"the weights file describes no NDR-Restore network: {error}") from None
 

@@ -77,6 +77,24 @@ class CPConv(nn.Module):
         return x + x * gate if self.residual else x * gate
 
 
+class _Lookup(nn.Module):
+    """The parameters of DQ's attention under the authors' names."""
+
+    def __init__(self, feature_dim: int, atom_dim: int) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(1))
+        self.qkv = nn.Conv2d(feature_dim, atom_dim, 1)
+        self.project_out = nn.Conv2d(atom_dim, feature_dim, 1)
+
+
+class _Projection(nn.Module):
+    """The parameters of DQ's last projection under the authors' names."""
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.project_out = nn.Conv2d(feature_dim, feature_dim, 1)
+
+
 class DegradationQuery(nn.Module):
     """DQ: looks a feature (N, F, H, W) up in the dictionary (1, atoms, M) and returns U, (N, F, H, W).
 
@@ -86,12 +104,8 @@ class DegradationQuery(nn.Module):
     def __init__(self, config: NDRConfig) -> None:
         super().__init__()
         f, m = config.feature_dim, config.atom_dim
-        self.attn = nn.Module()
-        self.attn.temperature = nn.Parameter(torch.ones(1))
-        self.attn.qkv = nn.Conv2d(f, m, 1)
-        self.attn.project_out = nn.Conv2d(m, f, 1)
-        self.ffn = nn.Module()
-        self.ffn.project_out = nn.Conv2d(f, f, 1)
+        self.attn = _Lookup(f, m)
+        self.ffn = _Projection(f)
 
     def affinity(self, feature: Tensor, dictionary: Tensor) -> Tensor:
         """Softmax weights S of every pixel over the atoms, (N, H * W, atoms)."""
@@ -167,18 +181,12 @@ class RestorationNet(nn.Module):
         self.res_connect2 = SkipConnection(config, 2 * c)
         self.res_connect3 = SkipConnection(config, 4 * c)
         self.up3 = Upsample(8 * c)
-        self.block_up3 = nn.Sequential(
-            nn.Conv2d(8 * c, 4 * c, 1, bias=reduce_bias), *_stage(config, b3, 4 * c, h3)
-        )
+        self.block_up3 = nn.Sequential(nn.Conv2d(8 * c, 4 * c, 1, bias=reduce_bias), *_stage(config, b3, 4 * c, h3))
         self.up2 = Upsample(4 * c)
-        self.block_up2 = nn.Sequential(
-            nn.Conv2d(4 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b2, 2 * c, h2)
-        )
+        self.block_up2 = nn.Sequential(nn.Conv2d(4 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b2, 2 * c, h2))
         self.up1 = Upsample(2 * c)
         # The full-resolution decoder keeps 2C channels, unlike Restormer's a 1x1 convolution stands here too.
-        self.block_up1 = nn.Sequential(
-            nn.Conv2d(2 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b1, 2 * c, h1)
-        )
+        self.block_up1 = nn.Sequential(nn.Conv2d(2 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b1, 2 * c, h1))
         self.refinement = nn.Sequential(*_stage(config, config.refinement_blocks, 2 * c, h1))
         self.reconstruction = nn.Conv2d(2 * c, 3, 3, padding=1)
 

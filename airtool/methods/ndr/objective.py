@@ -19,9 +19,9 @@ PREFIX = "restoration_net."
 class NDRSettings:
     """Choices of a recipe."""
 
-    loss: Literal["l1", "psnr"] = "l1"
-    """l1: mean absolute error, as published. psnr: log10 of each picture's mean squared error, which gives every
-    degradation the same say however large its error is."""
+    loss: Literal["l1", "rmse", "psnr"] = "l1"
+    """l1: mean absolute error, as published. rmse: root of each picture's mean squared error: every picture pulls
+    equally hard. psnr: its logarithm, which is what is measured, but in which nearly clean pictures pull hardest."""
     degradation_weight: float = 1.0
     """Weight of degrading the clean picture again."""
     degradation_every: int = 1
@@ -30,8 +30,8 @@ class NDRSettings:
     """Begin with a zero last convolution: with the residual pass the untrained network returns its input."""
 
     def __post_init__(self) -> None:
-        if self.loss not in ("l1", "psnr"):
-            raise ValueError(f"loss must be 'l1' or 'psnr', not {self.loss!r}")
+        if self.loss not in ("l1", "rmse", "psnr"):
+            raise ValueError(f"loss must be 'l1', 'rmse' or 'psnr', not {self.loss!r}")
         if self.degradation_every < 1:
             raise ValueError("degradation_every must be at least 1")
 
@@ -42,8 +42,8 @@ class NDRObjective(Objective):
     The recognised degradation is not detached, so the second term also trains the dictionary and the encoder.
     """
 
-    FLOOR = 1e-4
-    """Added to the mean squared error under the logarithm: nothing is gained beyond about 40 dB."""
+    FLOOR = 1e-5
+    """Added to each mean squared error: beyond 50 dB there is nothing to gain, and the root has a slope at 0."""
 
     def __init__(self, config: NDRConfig, settings: NDRSettings) -> None:
         super().__init__()
@@ -69,7 +69,8 @@ class NDRObjective(Objective):
     def _distance(self, restored: Tensor, clean: Tensor) -> Tensor:
         if self.settings.loss == "l1":
             return F.l1_loss(restored, clean)
-        return torch.log10((restored - clean).square().mean((1, 2, 3)) + self.FLOOR).mean()
+        squared = (restored - clean).square().mean((1, 2, 3)) + self.FLOOR
+        return (squared.sqrt() if self.settings.loss == "rmse" else torch.log10(squared)).mean()
 
     def restore(self, degraded: Tensor) -> Tensor:
         return self.both.restoration_net(degraded)

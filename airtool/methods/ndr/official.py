@@ -41,7 +41,9 @@ def convert(tensors: Mapping[str, Tensor], variant: str | None = None) -> tuple[
     shared = tensors.get(SHARED_DICTIONARY)
     if shared is not None:
         if "dr" in state and not torch.equal(state["dr"], shared):
-            raise AirtoolError(f"the checkpoint is damaged: its two copies of the dictionary ({SHARED_DICTIONARY}) differ")
+            raise AirtoolError(
+                f"the checkpoint is damaged: its two copies of the dictionary ({SHARED_DICTIONARY}) differ"
+            )
         state["dr"] = shared
     config = config_from_state(state, residual=variant == "residual")
     network = RestorationNet(config, nn.Parameter(torch.empty(1, config.atoms, config.atom_dim)))

@@ -1,0 +1,113 @@
+"""The command line starts quickly, and a mistake costs one line."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commandline import Run
+
+from airtool import __version__
+
+COMMANDS = ("restore", "evaluate", "degrade", "train", "models")
+
+PROBE = """
+import sys
+from airtool.cli.app import main
+assert main(sys.argv[1:]) == int({code}), "exit code"
+print(sorted(name for name in ("torch", "cv2") if name in sys.modules), file=sys.stderr)
+"""
+
+
+def probe(code: int, *args: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A command line in its own process, which tells on the last line of stderr what it has imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE.format(code=code), *args], capture_output=True, text=True, cwd=cwd, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["--help"], ["--version"], [], *[[name, "--help"] for name in COMMANDS]],
+    ids=" ".join,
+)
+def test_help_and_version_import_neither_torch_nor_opencv(args: list[str]) -> None:
+    done = probe(0, *args)
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert done.stdout == f"airtool {__version__}\n" if args == ["--version"] else "Usage" in done.stdout
+
+
+def test_help_starts_within_half_a_second_of_python() -> None:
+    def best(*args: str) -> float:
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *args], capture_output=True, check=True)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert best("-m", "airtool", "--help") - best("-c", "pass") < 0.5
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["restore", "nowhere", "out"], "nowhere"),
+        (["restore", "empty", "out"], "holds no pictures"),
+        (["restore", "in"], "IN"),
+        (["restore", "in", "in/sub"], "inside the input folder"),
+        (["restore", "in", "taken"], "--overwrite"),
+        (["restore", "in", "out", "--method", "magic"], "unknown method 'magic'"),
+        (["restore", "in", "out", "--tile", "7"], "--tile 7"),
+        (["restore", "in", "out", "--tile", "big"], "--tile big"),
+        (["restore", "in", "out", "--device", "gpu"], "cuda"),
+        (["restore", "in", "out", "--precision", "fp8"], "bf16"),
+        (["restore", "in", "out", "--overwrite", "--resume"], "exclude each other"),
+        (["restore", "in", "out", "--quality", "80"], "lossless"),
+        (["restore", "in", "out", "--quality", "101"], "--quality"),
+        (["restore", "in", "out", "--format", "gif"], "gif"),
+        (["restore", "in", "out", "--report", "nowhere/report.json"], "--report"),
+        (["restore", "in", "out", "--compare", "out"], "--compare"),
+        (["restore", "-", "-", "--report", "-"], "--report"),
+        (["restore", "in", "out", "--speed", "9"], "--speed"),
+        (["restor", "in", "out"], "restore"),
+        (["models"], "models --help"),
+        (["models", "import", "a.pth", "b.bin"], ".safetensors"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_usage_errors_are_one_line_and_exit_code_2(
+    args: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airtool: Run
+) -> None:
+    for name in ("in/a.png", "taken/a.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"never read")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    code, out, err = airtool(*args)
+    assert (code, out) == (2, "")
+    assert err.startswith("airtool: error: ")
+    assert err.count("\n") == 1
+    assert words in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_planning_and_dry_run_do_not_import_torch(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(b"never read")
+    done = probe(0, "restore", "in", "out", "--dry-run", "--compare", "both", "--report", "r.json", cwd=tmp_path)
+    assert done.stdout.splitlines() == ["in/a.png -> out/a.png", "in/a.png -> both/a.png.jpg"]
+    assert "torch" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
+    assert "torch" not in probe(2, "restore", "in", "in/out", cwd=tmp_path).stderr
+    assert "torch" not in probe(2, "restore", "in", "out", "--method", "magic", cwd=tmp_path).stderr
+
+
+def test_output_that_nobody_reads_is_no_traceback() -> None:
+    command = f"{sys.executable} -m airtool restore --help"
+    script = f"{command} | true; {command} | head -c 1 >/dev/null"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stderr == ""

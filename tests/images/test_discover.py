@@ -1,0 +1,122 @@
+"""Discovery: every picture that is meant, once, in an order that people expect."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airtool.errors import UsageError
+from airtool.images.discover import discover, natural_key
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
+def relatives(*inputs):
+    return [source.relative.as_posix() for source in discover([str(text) for text in inputs])]
+
+
+def test_a_tree(tmp_path):
+    make(
+        tmp_path, "img10.png", "img2.PNG", "b/1.jpeg", "b/c/2.tif", "notes.txt", ".hidden.png", ".git/x.png", "gif.gif"
+    )
+    make(tmp_path, "-dash.webp", "new\nline.jpg", "ü 照.avif", "b.png/inside.bmp")
+    found = relatives(tmp_path)
+    assert found[:4] == ["-dash.webp", "img2.PNG", "img10.png", "new\nline.jpg"]
+    assert sorted(found[4:]) == ["b.png/inside.bmp", "b/1.jpeg", "b/c/2.tif", "ü 照.avif"]
+    source = discover([str(tmp_path)])[1]
+    assert (source.path, source.root) == (tmp_path / "img2.PNG", tmp_path)
+
+
+def test_natural_order():
+    names = ["b", "a10", "a2", "²", "A1", "a1", "a01", "10", "9", "1b", "a"]
+    assert sorted(names, key=natural_key) == ["1b", "9", "10", "a", "A1", "a01", "a1", "a2", "a10", "b", "²"]
+
+
+def test_files_are_taken_whatever_they_are_called(tmp_path):
+    make(tmp_path, "scan", "x.png", "[1].png", ".hidden.png")
+    names = ["scan", "[1].png", ".hidden.png"]
+    assert relatives(*(tmp_path / name for name in names)) == names
+    assert discover([str(tmp_path / "x.png")])[0].root is None
+
+
+def test_each_picture_once(tmp_path):
+    make(tmp_path, "in/a.png", "in/b/c.png")
+    assert relatives(tmp_path / "in", tmp_path / "in" / "a.png", tmp_path / "in") == ["a.png", "b/c.png"]
+
+
+def test_patterns(tmp_path, monkeypatch):
+    make(tmp_path, "in/a10.png", "in/a9.png", "in/b.jpg", "in/notes.txt", "in/sub/c.png", "in/sub/deep/d.png")
+    assert relatives(tmp_path / "in" / "*.png") == ["a9.png", "a10.png"]
+    assert relatives(tmp_path / "in" / "*") == ["a9.png", "a10.png", "b.jpg"]
+    assert relatives(tmp_path / "in" / "**" / "*.png") == ["a9.png", "a10.png", "sub/c.png", "sub/deep/d.png"]
+    assert relatives(tmp_path / "in" / "**") == ["a9.png", "a10.png", "b.jpg", "sub/c.png", "sub/deep/d.png"]
+    assert relatives(tmp_path / "in" / "**" / "deep" / "?.png") == ["sub/deep/d.png"]
+    assert relatives(tmp_path / "*" / "a9.png") == ["in/a9.png"]
+    monkeypatch.chdir(tmp_path / "in")
+    assert relatives("[ab]*") == ["a9.png", "a10.png", "b.jpg"]
+
+
+def test_links_are_followed_and_loops_end(tmp_path):
+    make(tmp_path, "in/a.png", "elsewhere/b.png")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert relatives(tmp_path / "in") == ["a.png", "gone.png", "out/b.png"]
+    assert relatives(tmp_path / "in" / "**" / "*.png") == ["a.png", "gone.png", "out/b.png"]
+
+
+def test_pipes_in_folders_are_left_alone(tmp_path):
+    make(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert relatives(tmp_path) == ["a.png"]
+
+
+def test_standard_input():
+    (source,) = discover(["-"])
+    assert (source.path, source.relative) == (None, Path("stdin"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("missing", "does not exist"),
+        ("missing/*.png", "matches no picture"),
+        ("empty", "no pictures"),
+        ("", "empty name"),
+    ],
+)
+def test_inputs_that_mean_nothing(tmp_path, monkeypatch, text, words):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, "empty/notes.txt")
+    with pytest.raises(UsageError, match=words) as error:
+        discover([text])
+    assert "\n" not in str(error.value)
+    with pytest.raises(UsageError, match="no input"):
+        discover([])
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+    make(tmp_path, "a.png", "locked/b.png")
+    scandir = os.scandir
+
+    def deny(folder):
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(UsageError, match=r"cannot list folder .*locked: Permission denied; change its permissions"):
+        discover([str(tmp_path)])
+
+
+def test_planning_imports_nothing_heavy():
+    code = "import sys, airtool.images.plan; print([m for m in ('torch', 'cv2', 'numpy') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,182 @@
+"""Files that must be refused: each with one line that names the file and the remedy."""
+
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+import tifffile
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from airtool.errors import PictureError
+from airtool.images.decode import decode
+from airtool.images.encode import encode
+
+FILES = [
+    ("JPEG", {}),
+    ("JPEG", {"progressive": True}),
+    ("PNG", {}),
+    ("WEBP", {}),
+    ("WEBP", {"lossless": True}),
+    ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("AVIF", {}),
+    ("BMP", {}),
+    ("PPM", {}),
+    ("JPEG2000", {}),
+]
+
+DATA = Path(skimage.data_dir)
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(PictureError) as error:
+        decode(data, "holiday/x.png")
+    message = str(error.value)
+    assert message.startswith("holiday/x.png ")
+    assert "\n" not in message
+    assert ":" in message
+    return message
+
+
+@pytest.mark.parametrize(("format", "options"), FILES)
+def test_files_cut_short_are_never_half_a_picture(saved, photo, format, options):
+    data = saved(photo, format, **options)
+    decode(data, "whole")
+    for length in {1, 10, 30, *np.linspace(40, len(data) - 1, 40).astype(int)}:
+        refusal(data[:length])
+    assert "cut short" in refusal(data[: len(data) * 2 // 3]) or format in ("BMP", "PPM", "JPEG2000")
+
+
+def test_a_jpeg_whose_end_is_zeros_is_cut_short(saved, photo, exif):
+    # As left behind by an interrupted download. The thumbnail's own end marker must not count.
+    data = saved(photo, "JPEG", exif=exif() + saved(photo, "JPEG"))
+    assert "cut short" in refusal(data[: len(data) * 3 // 4] + bytes(len(data) // 4))
+    decode(data + b"trailing bytes, as phones add them", "x")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"Dear diary,\n", "not a picture"),
+        (b"P5 is what I type first\n", "damaged"),
+        (b"GIF89a" + bytes(20), "GIF"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "HEIC"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\x89PNG\r\n\x1a\n", "cut short"),
+    ],
+)
+def test_what_is_no_picture(data, words):
+    assert words in refusal(data)
+
+
+def test_several_pictures_in_one_file(saved, photo):
+    flipped = [Image.fromarray(photo[::-1])]
+    for format in ("PNG", "WEBP", "AVIF", "TIFF"):
+        assert "single pictures" in refusal(saved(photo, format, save_all=True, append_images=flipped))
+    assert "2 pages" in refusal((DATA / "multipage.tif").read_bytes())
+
+
+def test_samples_that_cannot_be_carried(photo):
+    for array, options in (
+        (photo.astype(np.float32), {"photometric": "rgb"}),
+        (photo.astype(np.int16), {"photometric": "rgb"}),
+        (photo.astype(np.uint32), {"photometric": "rgb"}),
+        (photo[..., :2], {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}),
+        (np.moveaxis(photo, 2, 0).astype(np.uint16), {"photometric": "rgb", "planarconfig": "separate"}),
+    ):
+        target = io.BytesIO()
+        tifffile.imwrite(target, array, **options)
+        assert "kind of TIFF" in refusal(target.getvalue())
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def test_decompression_bomb():
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
+    data = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    assert "268 megapixels" in refusal(data)
+
+
+def test_high_dynamic_range(saved, photo):
+    data = saved(photo, "PNG")
+    assert "high dynamic range" in refusal(data[:33] + chunk(b"cICP", bytes([9, 16, 0, 1])) + data[33:])
+    decode(data[:33] + chunk(b"cICP", bytes([1, 13, 0, 1])) + data[33:], "sRGB, said in another way")
+    data = saved(photo, "AVIF")
+    at = data.index(b"colrnclx") + 8
+    assert "high dynamic range" in refusal(data[: at + 2] + bytes([0, 18]) + data[at + 4 :])
+
+
+def test_a_damaged_chunk(saved, photo):
+    data = bytearray(saved(photo, "PNG"))
+    data[len(data) // 2] ^= 1
+    assert "damaged" in refusal(bytes(data))
+
+
+def test_a_profile_that_unpacks_without_end_is_dropped(saved, photo):
+    data = saved(photo, "PNG")
+    profile = chunk(b"iCCP", b"bomb\0\0" + zlib.compress(bytes(1 << 27)))
+    picture = decode(data[:33] + profile + data[33:], "x")
+    assert picture.metadata.icc is None
+
+
+@pytest.mark.parametrize(
+    "block", [b"", b"II", b"garbage", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff" + bytes(9)]
+)
+def test_malformed_exif_is_dropped(saved, photo, block):
+    for format in ("JPEG", "WEBP", "PNG"):
+        picture = decode(saved(photo, format, exif=b"Exif\0\0" + block), "x")
+        assert picture.metadata.exif is None
+        np.testing.assert_array_equal(picture.rgb, decode(saved(photo, format), "x").rgb)
+
+
+def test_flipped_bytes_end_in_a_picture_or_a_refusal(saved, photo, exif, icc, xmp):
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    extras = {"exif": exif(6), "icc_profile": icc}
+    files = [saved(photo, f, **extras, xmp=xmp) for f in ("JPEG", "WEBP", "AVIF")]
+    files += [saved(photo, "PNG", **extras, pnginfo=info), saved(photo, "TIFF", **extras), saved(photo, "PPM")]
+    rng = np.random.default_rng(0)
+    outcomes = {True: 0, False: 0}
+    for round in range(1200):
+        data = bytearray(files[round % len(files)])
+        reach = len(data) if round % 3 else 700  # headers are where the traps are
+        for at in rng.integers(0, min(reach, len(data)), size=rng.integers(1, 6)):
+            data[at] = rng.choice([0, 1, 255, rng.integers(256)])
+        try:
+            picture = decode(bytes(data), "x")
+        except PictureError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            outcomes[False] += 1
+        else:
+            encode(picture, ("png", "tiff", "jpeg")[round % 3])
+            outcomes[True] += 1
+    assert min(outcomes.values()) > 100
+
+
+def test_opencv_keeps_quiet(tmp_path, saved, photo):
+    # Of a damaged TIFF the library complains at length, of an almost right colour profile libpng does.
+    (tmp_path / "cut.tif").write_bytes(saved(photo, "TIFF", compression="tiff_lzw")[:-20])
+    (tmp_path / "bad.jp2").write_bytes(saved(photo, "JPEG2000")[:-300])
+    profile = b"\0\0\2\x0cAPPL" + bytes(200)
+    (tmp_path / "profile.png").write_bytes(saved(photo, "PNG", icc_profile=profile))
+    code = (
+        "import pathlib, sys\n"
+        "from airtool.errors import PictureError\n"
+        "from airtool.images.decode import read\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
+        "    try:\n        print(path.name, read(path).rgb.shape)\n"
+        "    except PictureError:\n        print(path.name, 'refused')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == ["bad.jp2 refused", "cut.tif refused", "profile.png (40, 60, 3)"]
+    assert run.stderr == ""

@@ -1,0 +1,162 @@
+"""Planning: whatever stands in the way is found before any work starts."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from airtool.errors import AirtoolError, UsageError
+from airtool.images.discover import discover
+from airtool.images.plan import plan
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working folder with pictures in `in`."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/a.jpg", "in/sub/b.PNG", "in/sub/c.jpeg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(b"x")
+    return tmp_path
+
+
+def planned(inputs, out, **options):
+    return [(job.target.as_posix(), job.format) for job in plan(discover(inputs), out, **options).jobs]
+
+
+def refused(words, inputs, out, **options):
+    with pytest.raises(UsageError, match=words) as error:
+        plan(discover(inputs), out, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_the_tree_is_mirrored(here):
+    assert planned(["in"], "out") == [("out/a.jpg", "jpeg"), ("out/sub/b.PNG", "png"), ("out/sub/c.jpeg", "jpeg")]
+    assert not Path("out").exists()
+
+
+def test_another_format_changes_only_other_suffixes(here):
+    assert planned(["in"], "out", format="PNG") == [
+        ("out/a.png", "png"),
+        ("out/sub/b.PNG", "png"),
+        ("out/sub/c.png", "png"),
+    ]
+    assert planned(["in/sub/c.jpeg"], "out", format="jpg") == [("out/c.jpeg", "jpeg")]
+    refused("choose one of jpeg, png", ["in"], "out", format="gif")
+
+
+def test_one_file(here):
+    assert planned(["in/a.jpg"], "new.png") == [("new.png", "png")]
+    assert planned(["in/a.jpg"], "new") == [("new/a.jpg", "jpeg")]
+    Path("folder.png").mkdir()
+    assert planned(["in/a.jpg"], "folder.png") == [("folder.png/a.jpg", "jpeg")]
+    refused("disagree", ["in/a.jpg"], "new.png", format="webp")
+    refused("3 pictures cannot become the one file", ["in"], "new.png")
+    refused("JP2 pictures can be read but not written .*--format png", ["in/a.jpg"], "x.jp2")
+
+
+def test_standard_streams(here):
+    (job,) = plan(discover(["-"]), "-").jobs
+    assert (job.target, job.format) == (None, None)
+    (job,) = plan(discover(["in/a.jpg"]), "-", format="webp").jobs
+    assert (job.target, job.format) == (None, "webp")
+    assert planned(["-"], "x.tif") == [("x.tif", "tiff")]
+    assert planned(["-"], "out", format="png") == [("out/stdin.png", "png")]
+    refused("standard input .*--format", ["-"], "out")
+    refused("one picture, not 3", ["in"], "-")
+
+
+def test_names_that_tell_no_format(here):
+    Path("scan.2024").write_bytes(b"x")
+    refused("scan.2024 has: add --format png", ["scan.2024"], "out")
+    assert planned(["scan.2024"], "out", format="png") == [("out/scan.2024.png", "png")]
+    Path("in/old.jp2").write_bytes(b"x")
+    refused(r"JP2 pictures can be read but not written \(out/old.jp2\): add --format png", ["in"], "out")
+    assert ("out/old.png", "png") in planned(["in"], "out", format="png")
+
+
+def test_collisions(here):
+    Path("in/a.png").write_bytes(b"x")
+    refused(r"in/a\.jpg, in/a\.png would both become out/a\.png", ["in"], "out", format="png")
+    assert len(planned(["in"], "out")) == 4
+    Path("in/A.JPG").write_bytes(b"x")
+    refused("would both become", ["in"], "out")
+    Path("other").mkdir()
+    Path("other/a.jpg").write_bytes(b"x")
+    refused(r"in/a\.jpg, other/a\.jpg would both become", ["in/a.jpg", "other/a.jpg"], "out")
+
+
+def test_composed_and_decomposed_names_collide(here):
+    for name in ("other/\u00fc.png", "more/u\u0308.png"):
+        Path(name).parent.mkdir()
+        Path(name).write_bytes(b"x")
+    refused("would both become", ["other/\u00fc.png", "more/u\u0308.png"], "out")
+
+
+def test_a_file_where_a_folder_is_needed(here):
+    Path("in/a.png").mkdir()
+    Path("in/a.png/x.png").write_bytes(b"x")
+    refused(r"out/a\.png would be a file, but out/a\.png/x\.png needs it as a folder", ["in"], "out", format="png")
+
+
+@pytest.mark.parametrize("out", ["in", "in/out", "./in/../in/sub/new", "link/out"])
+def test_output_inside_input(here, out):
+    Path("link").symlink_to("in")
+    refused("inside the input folder in", ["in"], out, existing="overwrite")
+    refused("inside the input folder in", ["in/**/*.jpg"], out, existing="overwrite")
+
+
+def test_output_beside_single_files_is_fine(here):
+    assert planned(["in/a.jpg"], "in/out") == [("in/out/a.jpg", "jpeg")]
+
+
+def test_output_is_an_input(here):
+    os.link("in/a.jpg", "same.jpg")
+    for out in ("in", "in/a.jpg", "same.jpg"):
+        refused("is one of the inputs", ["in/a.jpg"], out, existing="overwrite")
+    Path("a.jpg").symlink_to("in/a.jpg")
+    refused("is one of the inputs", ["in"], ".", existing="overwrite")
+
+
+def test_existing_outputs(here):
+    Path("out/sub").mkdir(parents=True)
+    Path("out/sub/b.PNG").write_bytes(b"done")
+    Path("out/a.jpg").symlink_to("nowhere")
+    refused(r"already there: out/a\.jpg, out/sub/b\.PNG; pass --overwrite .* --resume", ["in"], "out")
+    assert len(planned(["in"], "out", existing="overwrite")) == 3
+    resumed = plan(discover(["in"]), "out", existing="resume")
+    assert [job.target.name for job in resumed.jobs] == ["c.jpeg"]
+    assert [job.target.name for job in resumed.skipped] == ["a.jpg", "b.PNG"]
+    Path("out/sub/c.jpeg").mkdir()
+    refused("a folder is in the way", ["in"], "out", existing="resume")
+
+
+def test_many_names_are_cut_to_one_short_line(here):
+    Path("many").mkdir()
+    Path("out").mkdir()
+    for number in range(40):
+        Path(f"many/{number}\n.png").write_bytes(b"x")
+        Path(f"out/{number}\n.png").write_bytes(b"x")
+    refused(r"out/0\\n\.png, .*out/4\\n\.png and 35 more", ["many"], "out")
+
+
+def test_places_that_cannot_be(here):
+    Path("file").write_bytes(b"x")
+    refused("file is not a folder", ["in"], "file")
+    refused("file is not a folder", ["in"], "file/deeper")
+    refused("file is not a folder", ["in/a.jpg"], "file/x.png")
+
+
+def test_no_permission(here, monkeypatch):
+    Path("locked").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "locked")
+    with pytest.raises(AirtoolError, match="no permission to write in locked"):
+        plan(discover(["in"]), "locked/out")
+
+
+def test_a_build_without_an_encoder(here, monkeypatch):
+    from airtool.images.opencv import cv2
+
+    monkeypatch.setattr(cv2, "haveImageWriter", lambda name: False)
+    refused(r"cannot write AVIF \(out/a\.avif.*add --format png", ["in"], "out", format="avif")
+    assert len(planned(["in"], "out")) == 3

@@ -1,0 +1,80 @@
+"""Samples depend on the seed and their number alone, and are what the mix says."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from airtool.errors import UsageError
+from airtool.training.data import SampleMaker, load_folder, load_pairs
+from airtool.training.recipe import Recipe
+from airtool.training.samples import batches
+
+
+def maker(recipe: Recipe, data: Path) -> SampleMaker:
+    pairs = {name: load_pairs(data / p.degraded, data / p.ground_truth, p.use) for name, p in recipe.pairs.items()}
+    return SampleMaker(recipe, load_folder(data / "clean"), pairs)
+
+
+def test_samples_are_the_same_at_every_call_and_differ_from_each_other(tiny: Recipe, training_data: Path) -> None:
+    first, second = maker(tiny, training_data), maker(tiny, training_data)
+    for index in (7, 3, 3):
+        for ours, theirs in zip(first(index), second(index), strict=True):
+            assert ours.shape == (3, 32, 32)
+            assert ours.dtype == np.float32
+            np.testing.assert_array_equal(ours, theirs)
+    assert not np.array_equal(first(3)[1], first(4)[1])
+    assert not np.array_equal(first(3)[1], maker(replace(tiny, seed=6), training_data)(3)[1])
+
+
+def test_shares_of_the_mix(tiny: Recipe, training_data: Path) -> None:
+    made = maker(replace(tiny, mix={"clean": 1.0, "noise": 3.0}), training_data)
+    samples = [made(index) for index in range(400)]
+    # "clean" comes back to the last bit up to the 8 bits of a file; noise from sigma 1 on does not.
+    clean = sum(np.abs(degraded - truth).max() < 0.5 / 255 + 1e-6 for degraded, truth in samples)
+    assert 70 <= clean <= 130
+
+
+def test_layers_carry_the_streak_to_other_pictures(tiny: Recipe, training_data: Path) -> None:
+    made = maker(replace(tiny, mix={"streaks": 1.0}), training_data)
+    added = [degraded - truth for degraded, truth in (made(index) for index in range(60))]
+    columns = [np.unique(np.nonzero(layer.max(axis=(0, 1)) > 0.1)[0]) for layer in added]
+    assert any(len(each) for each in columns)
+    assert all(len(each) <= 3 for each in columns)
+    assert min(layer.min() for layer in added) > -0.01
+
+
+def test_pairs_are_used_as_they_are(tiny: Recipe, training_data: Path) -> None:
+    pairs = {"streaks": replace(tiny.pairs["streaks"], use="pairs")}
+    made = maker(replace(tiny, mix={"streaks": 1.0}, pairs=pairs), training_data)
+    for degraded, truth in (made(index) for index in range(20)):
+        added = degraded - truth
+        assert added.max() <= 60 / 255 + 1e-6
+        assert np.count_nonzero(added.max(axis=(0, 1))) <= 3
+        assert added.min() >= 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_steps_see_the_same_samples_whatever_makes_them(
+    tiny: Recipe, training_data: Path, workers: int, processes: int
+) -> None:
+    made = maker(tiny, training_data)
+    shares = [list(batches(made, 2, 4, workers, process, processes)) for process in range(processes)]
+    for step in range(2):
+        seen = sorted(float(sample.sum()) for share in shares for sample in share[step][0])
+        expected = sorted(float(made((2 + step) * tiny.batch + i)[0].sum()) for i in range(tiny.batch))
+        assert seen == pytest.approx(expected, rel=1e-6)
+
+
+def test_unknown_kinds_and_pairs_of_two_sizes_are_refused(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"unknown kind of sample 'rain\+fog'"):
+        maker(replace(tiny, mix={"rain+fog": 1.0}), training_data)
+    from PIL import Image
+
+    for folder, size in (("lq", (40, 40)), ("gt", (40, 41))):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", size).save(tmp_path / folder / "a.png")
+    with pytest.raises(UsageError, match="differ in size"):
+        load_pairs(tmp_path / "lq", tmp_path / "gt", "pairs")

@@ -1,0 +1,89 @@
+"""Training learns, resumes to the same state, and survives damage."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from airtool.errors import AirtoolError, UsageError
+from airtool.methods.registry import load_method
+from airtool.training.loop import Options, train
+from airtool.training.recipe import Recipe
+
+
+def options(data: Path, out: Path, **changes: object) -> Options:
+    return replace(Options(data, out, device="cpu", precision="fp32", workers=0), **changes)
+
+
+def checkpoint(out: Path) -> dict:
+    return torch.load(out / "checkpoint.pt", weights_only=True)
+
+
+def test_a_run_in_two_parts_equals_one_in_one_part(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    whole = train(tiny, options(training_data, tmp_path / "whole"), lines.append)
+    assert whole.finished
+    assert sum(line.startswith("validation at step") for line in lines) == 2
+    assert any("noise" in line and "clean" in line and "rain+jpeg" in line for line in lines)
+    # No time at all: one step is done, then the run stops.
+    first = train(tiny, options(training_data, tmp_path / "parts", max_minutes=0.0), lines.append)
+    assert (first.step, first.finished) == (1, False)
+    second = train(tiny, options(training_data, tmp_path / "parts"), lines.append)
+    assert second.finished
+    ours, theirs = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
+    assert ours["step"] == theirs["step"] == tiny.steps
+    for part in ("objective", "average"):
+        for key, tensor in ours[part].items():
+            assert torch.equal(tensor, theirs[part][key]), (part, key)
+    for number, state in ours["optimiser"]["state"].items():
+        assert all(torch.equal(value, theirs["optimiser"]["state"][number][key]) for key, value in state.items())
+    # What was trained is what restores.
+    method = load_method("ndr", whole.weights)
+    for key, tensor in method.network.state_dict().items():
+        torch.testing.assert_close(tensor, ours["average"][f"both.restoration_net.{key}"], atol=1e-3, rtol=1e-3)
+
+
+def test_training_learns(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    recipe = replace(
+        tiny, steps=60, mix={"noise": 1.0}, pairs={}, validate_every=60, warmup=5, learning_rate=2e-3, ema=0.9
+    )
+    lines: list[str] = []
+    train(recipe, options(training_data, tmp_path), lines.append)
+    gain = float(next(line for line in lines if line.startswith("validation")).split("mean gain ")[1].split()[0])
+    assert gain > 2.0, lines
+
+
+def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
+    tiny: Recipe, training_data: Path, tmp_path: Path
+) -> None:
+    train(replace(tiny, steps=1), options(training_data, tmp_path), str)
+    with pytest.raises(UsageError, match="written with another patch"):
+        train(replace(tiny, patch=48), options(training_data, tmp_path), str)
+    assert train(replace(tiny, steps=2), options(training_data, tmp_path), str).step == 2
+    (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.raises(AirtoolError, match=r"checkpoint\.pt is not a readable checkpoint"):
+        train(tiny, options(training_data, tmp_path), str)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "data folder nowhere does not exist"),
+        (["--recipe", "nothing"], "no recipe nothing"),
+        (["--data", ".", "--precision", "fp8"], "--precision fp8"),
+    ],
+)
+def test_command_line_mistakes(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "airtool", "train", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

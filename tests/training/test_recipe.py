@@ -1,0 +1,53 @@
+"""Recipes say what is wrong with them."""
+
+from pathlib import Path
+
+import pytest
+from tiny_recipe import TINY
+
+from airtool.errors import UsageError
+from airtool.methods.registry import method_class, preset_config
+from airtool.training.loop import learning_rate
+from airtool.training.recipe import Recipe, load_recipe, recipe_from, shipped
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_recipes_fit_their_method(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    preset_config(recipe.method, recipe.preset)
+    method_class(recipe.method).objective(preset_config(recipe.method, "small"), recipe.objective)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stepz": 3}, "unknown key 'stepz'"),
+        ({"steps": "many"}, "steps must be a whole number"),
+        ({"learning_rate": -1.0}, "learning_rate must be a number"),
+        ({"batch": 0}, "must be at least 1"),
+        ({"mix": {}}, r"\[mix\] must give"),
+        ({"mix": {"noise": 0}}, r"\[mix\] must give"),
+        ({"pairs": {"x": {"degraded": "lq", "ground_truth": "gt", "use": "magic"}}}, "'magic' must be"),
+        ({"pairs": {"x": {"degraded": "lq"}}}, "missing or misplaced key"),
+    ],
+)
+def test_mistakes_are_named(change: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        recipe_from(TINY | change, "mine.toml")
+
+
+def test_files_that_are_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no recipe nothing: give a TOML file or one of"):
+        load_recipe("nothing")
+    (tmp_path / "a.toml").write_text("name = ")
+    with pytest.raises(UsageError, match="not valid TOML"):
+        load_recipe(str(tmp_path / "a.toml"))
+
+
+def test_the_schedule_warms_up_and_ends_as_a_cosine(tiny: Recipe) -> None:
+    rates = [learning_rate(tiny, step) for step in range(tiny.steps + 1)]
+    assert rates[0] == tiny.learning_rate / 2
+    assert max(rates) == rates[1] == rates[2] == tiny.learning_rate
+    assert rates[4] == pytest.approx((tiny.learning_rate + tiny.final_learning_rate) / 2)
+    assert rates[6] == pytest.approx(tiny.final_learning_rate)
