@@ -112,10 +112,12 @@ HEAD = """# Scoreboard
 Written by `make scoreboard` (`benchmarks/scoreboard.py`) on {date}; weights `{weights}`, sha256 `{sha256}`;
 {versions}; {device}, {precision}, {threads} threads, seed {seed}.
 
-PSNR in dB and SSIM under the protocol `rgb` (8-bit values, whole picture, 11x11 Gaussian window); `Y` is PSNR on luma under the protocol `y`. Synthesised inputs come from `airtool degrade`'s
-engine at the stated or default amount, float, not quantised. Published figures are the papers' own, under their own protocols, from networks of 25 to 40 million parameters.
+PSNR in dB and SSIM under the protocol `rgb` (8-bit values, whole picture, 11x11 Gaussian window); `Y` is PSNR on luma
+under the protocol `y`. Synthesised inputs come from `airtool degrade`'s engine at the stated or default amount, float,
+not quantised. Published figures are the papers' own, under their own protocols, from networks of 25 to 40 million
+parameters. NLM is OpenCV's non-local means, told the noise level.
 
-| set | pictures | input | airtool | gain | Y | OpenCV NLM | published | s/MP |
+| set | pictures | input | airtool | gain | Y | NLM | published | s/MP |
 |---|---|---|---|---|---|---|---|---|
 """
 
