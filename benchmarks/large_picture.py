@@ -2,8 +2,8 @@
 
     python benchmarks/large_picture.py PHOTO [PHOTO ...] [--weights FILE]
 
-The photographs are laid side by side and repeated, mirrored, up to 24 megapixels for time and memory; the difference between tiles
-and whole is measured on the first one, cut to at most 3 megapixels.
+The photographs are laid side by side and repeated, mirrored, up to 24 megapixels for time and memory; the difference
+between tiles and whole is measured on the first one, cut to at most 3 megapixels.
 """
 
 import argparse

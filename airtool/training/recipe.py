@@ -86,9 +86,20 @@ def shipped() -> list[str]:
 def load_recipe(name: str) -> Recipe:
     """Read a recipe by the name of a shipped one or by the path of a TOML file.
 
+    ``extends = "NAME"`` in a file takes over everything that the file does not say itself from a shipped recipe.
     Raises UsageError for an unknown name, a file that is not TOML, an unknown or missing key, or a value of the
     wrong kind.
     """
+    table = _table(name)
+    base = table.pop("extends", None)
+    if base is not None:
+        if base not in shipped():
+            raise UsageError(f"recipe {name} extends {base!r}, which is none of {', '.join(shipped())}")
+        table = _table(base) | table
+    return recipe_from(table, name)
+
+
+def _table(name: str) -> dict[str, Any]:
     if name in shipped():
         text = (resources.files("airtool.training") / "recipes" / f"{name}.toml").read_text("utf-8")
     else:
@@ -97,10 +108,9 @@ def load_recipe(name: str) -> Recipe:
         except (OSError, UnicodeDecodeError):
             raise UsageError(f"no recipe {name}: give a TOML file or one of {', '.join(shipped())}") from None
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
-    return recipe_from(table, name)
 
 
 def recipe_from(table: Mapping[str, Any], where: str) -> Recipe:

@@ -45,6 +45,17 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
         load_recipe(str(tmp_path / "a.toml"))
 
 
+def test_a_recipe_may_extend_a_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "ndr-small"\nname = "mine"\nbatch = 64\n[objective]\nloss = "l1"\n')
+    mine, base = load_recipe(str(path)), load_recipe("ndr-small")
+    assert (mine.name, mine.batch, mine.objective) == ("mine", 64, {"loss": "l1"})
+    assert (mine.mix, mine.clean) == (base.mix, base.clean)
+    path.write_text('extends = "nothing"\n')
+    with pytest.raises(UsageError, match="extends 'nothing', which is none of"):
+        load_recipe(str(path))
+
+
 def test_the_schedule_warms_up_and_ends_as_a_cosine(tiny: Recipe) -> None:
     rates = [learning_rate(tiny, step) for step in range(tiny.steps + 1)]
     assert rates[0] == tiny.learning_rate / 2
