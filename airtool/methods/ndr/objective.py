@@ -42,8 +42,8 @@ class NDRObjective(Objective):
     The recognised degradation is not detached, so the second term also trains the dictionary and the encoder.
     """
 
-    FLOOR = 1e-5
-    """Added to each mean squared error: beyond 50 dB there is nothing to gain, and the root has a slope at 0."""
+    FLOOR = 1e-4
+    """Added to each mean squared error: from 40 dB on there is little to gain, and the root has a slope at 0."""
 
     def __init__(self, config: NDRConfig, settings: NDRSettings) -> None:
         super().__init__()
