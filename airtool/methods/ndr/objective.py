@@ -22,6 +22,9 @@ class NDRSettings:
     loss: Literal["l1", "rmse", "psnr"] = "l1"
     """l1: mean absolute error, as published. rmse: root of each picture's mean squared error: every picture pulls
     equally hard. psnr: its logarithm, which is what is measured, but in which nearly clean pictures pull hardest."""
+    floor: float = 1e-4
+    """Added to each mean squared error under the root or the logarithm. The logarithm alone would punish the slightest
+    change to a clean picture so hard that haze and darkness, which ask for large changes, are never begun with."""
     degradation_weight: float = 1.0
     """Weight of degrading the clean picture again."""
     degradation_every: int = 1
@@ -32,6 +35,8 @@ class NDRSettings:
     def __post_init__(self) -> None:
         if self.loss not in ("l1", "rmse", "psnr"):
             raise ValueError(f"loss must be 'l1', 'rmse' or 'psnr', not {self.loss!r}")
+        if self.floor <= 0:
+            raise ValueError("floor must be above 0")
         if self.degradation_every < 1:
             raise ValueError("degradation_every must be at least 1")
 
@@ -41,9 +46,6 @@ class NDRObjective(Objective):
 
     The recognised degradation is not detached, so the second term also trains the dictionary and the encoder.
     """
-
-    FLOOR = 1e-4
-    """Added to each mean squared error: from 40 dB on there is little to gain, and the root has a slope at 0."""
 
     def __init__(self, config: NDRConfig, settings: NDRSettings) -> None:
         super().__init__()
@@ -69,7 +71,7 @@ class NDRObjective(Objective):
     def _distance(self, restored: Tensor, clean: Tensor) -> Tensor:
         if self.settings.loss == "l1":
             return F.l1_loss(restored, clean)
-        squared = (restored - clean).square().mean((1, 2, 3)) + self.FLOOR
+        squared = (restored - clean).square().mean((1, 2, 3)) + self.settings.floor
         return (squared.sqrt() if self.settings.loss == "rmse" else torch.log10(squared)).mean()
 
     def restore(self, degraded: Tensor) -> Tensor:
