@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
+from airtool.benches.noise import NoiseProtocol
 from airtool.benches.pairs import Pair, pair_paths, pair_sources
 from airtool.degradations.batch import degrade_picture
 from airtool.degradations.compose import Step, parse_steps
@@ -20,6 +23,7 @@ from airtool.images.picture import Picture
 from airtool.images.plan import plan
 from airtool.metrics import protocols as metrics
 from airtool.metrics.protocols import Pixels
+from airtool.reports.gallery import Gallery
 from airtool.reports.record import Evaluation, Failure, PictureResult, Question, Score, Stage
 
 Outcome = PictureResult | Failure
@@ -49,6 +53,10 @@ class Task:
     """What the first picture of each pair is: something to restore, or the result of a restoration."""
     steps: tuple[Step, ...] = ()
     """Degradations that make the input out of the first picture of each pair; empty: it is the input."""
+    noise: NoiseProtocol | None = None
+    """How synthesised inputs are stored; None: as float values."""
+    crop: bool = False
+    """Whether pictures of unequal size are cut to the middle that they share, instead of refused."""
 
 
 def task_of_pairs(degraded: str, ground_truth: str, limit: int | None = None) -> Task:
@@ -70,18 +78,32 @@ def task_of_results(results: str, ground_truth: str, limit: int | None = None) -
     return _limited(Task(question, pairing.pairs, given="restored"), limit)
 
 
-def task_of_synthesis(ground_truth: str, degradation: str, seed: int, limit: int | None = None) -> Task:
+def task_of_synthesis(
+    ground_truth: str, degradation: str, seed: int, limit: int | None = None, noise: NoiseProtocol | None = None
+) -> Task:
     """Measure inputs that are synthesised from their ground truths.
 
     degradation: ordered steps such as ``"rain:0.6,noise:25"``. What is drawn for a picture depends on `seed` and on
-    the picture alone. Raises UsageError for a degradation that does not exist and as `task_of_pairs` does.
+    the picture alone. noise: how noisy pictures are stored. Raises UsageError for a degradation that does not exist,
+    for `noise` with another degradation than noise alone, and as `task_of_pairs` does.
     """
     _refuse_stdin(ground_truth)
     steps = parse_steps(degradation)
+    if noise is not None and {step.name for step in steps} != {"noise"}:
+        raise UsageError(f"--noise-protocol has no effect on {degradation}, which is not noise alone: leave it out")
     sources = discover([ground_truth])
     pairs = pair_sources(sources, sources).pairs  # each with itself; refuses names that cannot be told apart
-    question = Question(ground_truth=ground_truth, degradation=degradation, seed=seed)
-    return _limited(Task(question, pairs, given="input", steps=steps), limit)
+    stored = None if noise is None else noise.statement
+    question = Question(ground_truth=ground_truth, degradation=degradation, seed=seed, noise_protocol=stored)
+    return _limited(Task(question, pairs, given="input", steps=steps, noise=noise), limit)
+
+
+CROPPED = "pictures of unequal size were cut to the middle that they share"
+
+
+def cropping(task: Task) -> Task:
+    """The same task with pictures of unequal size cut to the middle that they share, instead of refused."""
+    return replace(task, question=replace(task.question, align=CROPPED), crop=True)
 
 
 def plan_kept(task: Task, folder: str) -> dict[str, Path]:
@@ -109,6 +131,7 @@ def evaluate(
     restorer: Restorer | None = None,
     kept: Mapping[str, Path] | None = None,
     watch: Watch = lambda outcomes, total: outcomes,
+    gallery: Gallery | None = None,
 ) -> Evaluation:
     """Measure every pair of a task under every protocol.
 
@@ -116,8 +139,9 @@ def evaluate(
     measured as the float values that the method gives, clipped to [0, 1], and rounded only where a protocol says so.
     kept: the file for each restored picture, from `plan_kept`. A picture that cannot be read, restored or measured
     becomes a `Failure`, and the rest is measured; one that cannot be kept has its figures and a `Failure`.
+    gallery: is offered every measured picture, to keep previews of a few.
     """
-    outcomes = list(watch(_outcomes(task, protocols, restorer, kept or {}), len(task.pairs)))
+    outcomes = list(watch(_outcomes(task, protocols, restorer, kept or {}, gallery), len(task.pairs)))
     return Evaluation(
         question=task.question,
         protocols={protocol.name: protocol.statement for protocol in protocols},
@@ -129,12 +153,18 @@ def evaluate(
 
 
 def _outcomes(
-    task: Task, protocols: Sequence[metrics.Protocol], restorer: Restorer | None, kept: Mapping[str, Path]
+    task: Task,
+    protocols: Sequence[metrics.Protocol],
+    restorer: Restorer | None,
+    kept: Mapping[str, Path],
+    gallery: Gallery | None,
 ) -> Iterator[Outcome]:
     for pair in task.pairs:
         try:
-            result, restored = _measure(task, pair, protocols, restorer)
+            result, restored, views = _measure(task, pair, protocols, restorer)
             yield result
+            if gallery is not None:
+                gallery.offer(result, views)
             if restored is not None and pair.name in kept:
                 # What was measured stays measured when this fails.
                 write_atomic(kept[pair.name], encode(restored, format="png"), overwrite=False)
@@ -148,16 +178,22 @@ def _outcomes(
 
 def _measure(
     task: Task, pair: Pair, protocols: Sequence[metrics.Protocol], restorer: Restorer | None
-) -> tuple[PictureResult, Picture | None]:
-    """The figures of one pair, and the restored picture if there was a restorer."""
+) -> tuple[PictureResult, Picture | None, dict[str, Pixels]]:
+    """The figures of one pair, the restored picture if there was a restorer, and the pixels of all that was seen."""
     ground_truth = read(_path(pair.ground_truth)).rgb
     given = read(_path(pair.degraded))
     name = shown(_path(pair.degraded))
-    with _naming(name):
+    if given.rgb.shape != ground_truth.shape and task.crop:
+        given, ground_truth = _middle(given, ground_truth)
+    remedy = "; --align crop measures the middle that they share" if given.rgb.shape != ground_truth.shape else ""
+    with _naming(name, remedy):
         metrics.check_comparable(given.rgb, ground_truth)
         if task.steps:
             given, _ = degrade_picture(given, task.steps, task.question.seed or 0)
+            if task.noise is not None:
+                given = given.with_rgb(task.noise.stored(given.rgb))
     scores = {task.given: _scores(given.rgb, ground_truth, protocols)}
+    views: dict[str, Pixels] = {task.given: given.rgb}
     restored, seconds = None, None
     if restorer is not None:
         start = time.perf_counter()
@@ -166,8 +202,21 @@ def _measure(
         seconds = time.perf_counter() - start
         with _naming(f"{name}, restored"):
             scores["restored"] = _scores(restored.rgb, ground_truth, protocols)
+        views["restored"] = restored.rgb
+    views["ground truth"] = ground_truth
     height, width = ground_truth.shape[:2]
-    return PictureResult(pair.name, width, height, seconds, scores), restored
+    return PictureResult(pair.name, width, height, seconds, scores), restored, views
+
+
+def _middle(given: Picture, ground_truth: Pixels) -> tuple[Picture, Pixels]:
+    """Both cut to the height and width of the smaller, around their middles."""
+    height, width = (min(sides) for sides in zip(given.rgb.shape[:2], ground_truth.shape[:2], strict=True))
+    crops = [
+        np.s_[(top := (h - height) // 2) : top + height, (left := (w - width) // 2) : left + width]
+        for h, w in (given.rgb.shape[:2], ground_truth.shape[:2])
+    ]
+    alpha = None if given.alpha is None else given.alpha[crops[0]]
+    return replace(given, rgb=np.ascontiguousarray(given.rgb[crops[0]]), alpha=alpha), ground_truth[crops[1]]
 
 
 def _scores(picture: Pixels, ground_truth: Pixels, protocols: Sequence[metrics.Protocol]) -> dict[str, Score]:
@@ -194,9 +243,9 @@ def _path(source: Source) -> Path:
 
 
 @contextmanager
-def _naming(picture: str) -> Iterator[None]:
-    """Put the name of a picture before the message of an error that does not know it."""
+def _naming(picture: str, remedy: str = "") -> Iterator[None]:
+    """Put the name of a picture before the message of an error that does not know it, and a remedy after it."""
     try:
         yield
     except AirtoolError as error:
-        raise PictureError(f"{picture}: {error}") from error
+        raise PictureError(f"{picture}: {error}{remedy}") from error

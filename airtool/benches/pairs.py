@@ -77,7 +77,7 @@ def pair_paths(degraded: str, ground_truth: str) -> Pairing:
     """
     lq, gt = discover([degraded]), discover([ground_truth])
     if Path(degraded).is_file() and Path(ground_truth).is_file():
-        return Pairing(FILES, (Pair(_name(lq[0]), lq[0], gt[0]),))
+        return Pairing(FILES, (Pair(pair_name(lq[0]), lq[0], gt[0]),))
     return pair_sources(lq, gt)
 
 
@@ -126,7 +126,7 @@ def _match(rule: Rule, degraded: Sequence[Source], ground_truth: Sequence[Source
     for source in degraded:
         key = _key(rule.degraded, source)
         if key in clear:
-            pairs.append(Pair(_name(source), source, clear[key]))
+            pairs.append(Pair(pair_name(source), source, clear[key]))
             used.add(key)
         else:
             degraded_left.append(source.relative.as_posix())
@@ -134,13 +134,14 @@ def _match(rule: Rule, degraded: Sequence[Source], ground_truth: Sequence[Source
     return _Match(rule, tuple(pairs), tuple(degraded_left), tuple(ground_truth_left))
 
 
-def _name(source: Source) -> str:
+def pair_name(source: Source) -> str:
+    """The path of a picture below its folder, with `/` and without extension."""
     # The same letters may be stored composed or decomposed, depending on the system that wrote the name.
     return unicodedata.normalize("NFC", source.relative.with_suffix("").as_posix())
 
 
 def _key(pattern: re.Pattern[str], source: Source) -> tuple[str, str] | None:
-    folder, _, stem = _name(source).rpartition("/")
+    folder, _, stem = pair_name(source).rpartition("/")
     found = pattern.fullmatch(stem)
     return (folder, found[1]) if found else None
 
@@ -153,7 +154,7 @@ def _listing(names: Sequence[str]) -> str:
 def _refuse_ambiguous(sources: Sequence[Source]) -> None:
     seen: dict[str, Source] = {}
     for source in sources:
-        other = seen.setdefault(_name(source), source)
+        other = seen.setdefault(pair_name(source), source)
         if other is not source:
             raise UsageError(
                 f"{other.relative.as_posix()} and {source.relative.as_posix()} differ only in their extensions: "

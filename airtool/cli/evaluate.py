@@ -1,18 +1,32 @@
 """`airtool evaluate`: how close pictures come to their ground truths."""
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.evaluate_bench import (
+    BenchOption,
+    BenchRequest,
+    CheckOption,
+    DataOption,
+    ListOption,
+    NoiseOption,
+    check_data,
+    list_benches,
+    run_benches,
+)
 from airtool.cli.progress import track
+from airtool.cli.reports import Reports
 from airtool.errors import UsageError
 
 if TYPE_CHECKING:
     from airtool.benches.evaluate import Outcome, Restorer, Task
-    from airtool.reports.record import Evaluation
+    from airtool.benches.noise import NoiseProtocol
+    from airtool.metrics.protocols import Protocol
+    from airtool.reports.compare import Earlier
 
 WHAT, HOW, REPORT = "What to measure", "How to restore", "Figures and reports"
 
@@ -51,6 +65,15 @@ def evaluate(
         int | None,
         typer.Option(metavar="N", min=1, help="Only the first N pictures: a sample.", rich_help_panel=WHAT),
     ] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(metavar="crop", help="Cut pairs of unequal size to their shared middle.", rich_help_panel=WHAT),
+    ] = None,
+    bench: BenchOption = None,
+    data: DataOption = None,
+    list_sets: ListOption = False,
+    check: CheckOption = None,
+    noise_protocol: NoiseOption = None,
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="Method that restores (default: ndr).", rich_help_panel=HOW)
     ] = None,
@@ -83,9 +106,13 @@ def evaluate(
         typer.Option(metavar="DIR", help="Keep the restored pictures there as PNG files.", rich_help_panel=HOW),
     ] = None,
     protocol: Annotated[
-        str,
-        typer.Option(metavar="NAMES", help="One or several of rgb, y, promptir, ndr.", rich_help_panel=REPORT),
-    ] = "rgb",
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="One or several of rgb, y, promptir, ndr (default: rgb; with --bench those of each set).",
+            rich_help_panel=REPORT,
+        ),
+    ] = None,
     json: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write everything as JSON (-: standard output).", rich_help_panel=REPORT),
@@ -94,18 +121,38 @@ def evaluate(
         str | None,
         typer.Option(metavar="FILE", help="Write one row a picture (-: standard output).", rich_help_panel=REPORT),
     ] = None,
+    csv_summary: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write one row a mean (-: standard output).", rich_help_panel=REPORT),
+    ] = None,
+    markdown: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write everything as Markdown (-: standard output).", rich_help_panel=REPORT),
+    ] = None,
+    html: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write one page with plots and pictures.", rich_help_panel=REPORT),
+    ] = None,
+    compare_with: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="Compare with the --json of an earlier run.", rich_help_panel=REPORT),
+    ] = None,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress on standard error.", rich_help_panel=REPORT)
     ] = False,
 ) -> None:
     """Measure PSNR and SSIM against ground truths.
 
-    Give --pairs LQ GT, or --results OUT --gt GT, or --gt GT --degrade STEPS. Pictures pair up by their names without
-    extension, inside subfolders of the same name. The table goes to standard output, unless --json - or --csv - does.
+    Give --pairs LQ GT, or --results OUT --gt GT, or --gt GT --degrade STEPS, or --bench NAMES. Pictures pair up by
+    their names without extension, inside subfolders of the same name; those of a benchmark by its own rule. The table
+    goes to standard output, unless a report with - does.
     """
+    from airtool.benches.evaluate import cropping, plan_kept
     from airtool.benches.evaluate import evaluate as measure
-    from airtool.benches.evaluate import plan_kept
+    from airtool.benches.noise import parse_noise_protocol
     from airtool.metrics.protocols import parse_protocols
+    from airtool.reports.compare import compare
+    from airtool.reports.gallery import Gallery
 
     restoring: dict[str, object] = {"--method": method, "--weights": weights, "--preset": preset}
     restoring |= {"--device": device, "--precision": precision, "--tile": tile, "--keep": keep}
@@ -115,15 +162,29 @@ def evaluate(
         _refuse(restoring, "with --input-only, which restores nothing")
     if degrade is None and (results is not None or input_only):
         _refuse({"--seed": seed}, "here, where nothing is drawn")
-    chosen = parse_protocols(protocol)
-    _check_reports(json, csv)
-    task = _task(pairs, results, gt, degrade, seed or 0, limit)
-    kept = plan_kept(task, keep) if keep is not None else None
-    restorer: Restorer | None = None
-    if results is None and not input_only:
-        restorer = _open(
-            method or "ndr", weights, preset, device or "auto", precision or "auto", tile or "auto", seed or 0
-        )
+    chosen = parse_protocols(protocol or "rgb")
+    reports = Reports(json, csv, csv_summary, markdown, html)
+    reports.check(compare_with)
+    asked = {"--pairs": pairs, "--results": results, "--degrade": degrade}
+    others: dict[str, object] = {**asked, "--gt": gt, "--compare-with": compare_with}
+    if list_sets or check is not None:
+        others |= {**restoring, "--data": data, "--noise-protocol": noise_protocol, "--align": align, "--limit": limit}
+        others |= {"--protocol": protocol, "--seed": seed, "--input-only": input_only or None}
+        if check is not None:
+            _refuse({**others, "--list": list_sets or None}, "with --check, which only looks")
+            check_data(check, bench, reports, quiet)
+        else:
+            _refuse({**others, "--bench": bench}, "with --list, which only lists")
+            list_benches(reports)
+        return
+    if align not in (None, "crop"):
+        raise UsageError(f"--align '{align}' is not known: leave it out, or say crop")
+    noise = None if noise_protocol is None else parse_noise_protocol(noise_protocol)
+
+    def restorer() -> "Restorer | None":
+        if results is not None or input_only:
+            return None
+        return _open(method or "ndr", weights, preset, device or "auto", precision or "auto", tile or "auto", seed or 0)
 
     def watch(outcomes: "Iterable[Outcome]", total: int) -> "Iterable[Outcome]":
         from airtool.reports.record import Failure
@@ -133,8 +194,24 @@ def evaluate(
                 warn(outcome.reason)
             yield outcome
 
-    evaluation = measure(task, chosen, restorer, kept, watch)
-    _report(evaluation, json, csv)
+    if bench is not None:
+        _refuse(others, "with --bench")
+        request = BenchRequest(bench, data, protocol, noise, limit, align is not None, keep, quiet)
+        run_benches(request, reports, restorer, watch)
+        return
+    _refuse({"--data": data}, "without --bench")
+    if degrade is None:
+        _refuse({"--noise-protocol": noise_protocol}, "here, where no noise is synthesised")
+    earlier = _earlier(compare_with, chosen)
+    task = _task(pairs, results, gt, degrade, seed or 0, limit, noise)
+    if align is not None:
+        task = cropping(task)
+    kept = plan_kept(task, keep) if keep is not None else None
+    gallery = Gallery("input" if input_only else "restored", chosen[0].name) if html is not None else None
+    evaluation = measure(task, chosen, restorer(), kept, watch, gallery)
+    if earlier is not None:
+        evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
+    reports.write(evaluation, gallery)
     if keep is not None:
         say(f"restored pictures are in {keep}", quiet)
     if evaluation.failures:
@@ -148,6 +225,7 @@ def _task(
     degrade: str | None,
     seed: int,
     limit: int | None,
+    noise: "NoiseProtocol | None",
 ) -> "Task":
     """The one of the three questions that was asked. Raises UsageError for none, several or half a question."""
     from airtool.benches.evaluate import task_of_pairs, task_of_results, task_of_synthesis
@@ -156,7 +234,9 @@ def _task(
     given = [option for option, value in asked.items() if value is not None]
     if len(given) != 1:
         what = f"not {' and '.join(given)} together" if given else "one of them is needed"
-        raise UsageError(f"choose --pairs LQ GT, --results OUT --gt GT, or --gt GT --degrade STEPS: {what}")
+        raise UsageError(
+            f"choose --pairs LQ GT, --results OUT --gt GT, --gt GT --degrade STEPS, or --bench NAMES: {what}"
+        )
     if pairs is not None:
         _refuse({"--gt": gt}, "with --pairs, which names the ground truths itself")
         return task_of_pairs(*pairs, limit)
@@ -165,7 +245,7 @@ def _task(
     if results is not None:
         return task_of_results(results, gt, limit)
     assert degrade is not None
-    return task_of_synthesis(gt, degrade, seed, limit)
+    return task_of_synthesis(gt, degrade, seed, limit, noise)
 
 
 def _refuse(options: Mapping[str, object], why: str) -> None:
@@ -174,14 +254,13 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
             raise UsageError(f"{option} has no effect {why}: leave it out")
 
 
-def _check_reports(json: str | None, csv: str | None) -> None:
-    from airtool.reports.writers import check_target
+def _earlier(report: str | None, protocols: Sequence["Protocol"]) -> "Earlier | None":
+    """The run to compare with, read before any work starts."""
+    from airtool.reports.compare import read_earlier
 
-    if json is not None and json == csv:
-        raise UsageError(f"--json and --csv cannot both write to {json}: name two targets")
-    for option, target in (("--json", json), ("--csv", csv)):
-        if target is not None:
-            check_target(target, option)
+    if report is None:
+        return None
+    return read_earlier(report, {protocol.name: protocol.statement for protocol in protocols})
 
 
 def _open(
@@ -206,17 +285,3 @@ def _open(
         tile=settings.tile,
         seed=settings.seed,
     )
-
-
-def _report(evaluation: "Evaluation", json: str | None, csv: str | None) -> None:
-    from airtool.reports.record import csv_columns, csv_rows, payload
-    from airtool.reports.writers import STDOUT, write_csv, write_json
-
-    if STDOUT not in (json, csv):  # first, so that a report that cannot be written costs no figures
-        from airtool.reports.tables import print_evaluation
-
-        print_evaluation(evaluation, sys.stdout)
-    if json is not None:
-        write_json(json, payload(evaluation))
-    if csv is not None:
-        write_csv(csv, csv_columns(evaluation), csv_rows(evaluation))

@@ -1,16 +1,21 @@
-"""What a run did, as plain records: the one source of its table, its JSON and its CSV."""
+"""What a run did, as plain records: the one source of every report about it."""
 
 import math
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from airtool import __version__
+from airtool.metrics.aggregate import Interval, aggregate, paired
 
 Stage = Literal["input", "restored"]
+
+FLOAT_INPUTS = "float values clipped to [0, 1], not quantised to 8 bits before the method sees them"
+"""How synthesised inputs reach the method unless a noise protocol says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,27 @@ class Mean:
     """Pictures equal to their ground truth: infinite PSNR, left out of `psnr`."""
     undefined: int
     """Pictures too small for this protocol's SSIM (and PSNR, where its crop is empty)."""
+    psnr_interval: Interval | None
+    """95 %, by `airtool.metrics.aggregate.bootstrap_interval`; None where too few pictures have a finite PSNR."""
+    ssim_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference between two measurements of the same pictures, over those where both are finite."""
+
+    psnr: float
+    """dB; positive where the first is better. NaN when no picture has both."""
+    ssim: float
+    psnr_interval: Interval | None
+    """95 %; the difference is more than the choice of pictures explains when 0 lies outside."""
+    ssim_interval: Interval | None
+    pictures: int
+    """How many have both PSNR finite."""
+    better: int
+    """Pictures with a larger PSNR in the first measurement."""
+    worse: int
+    """Pictures with a smaller one."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +91,48 @@ class Summary:
     """Means under one protocol."""
 
     means: Mapping[Stage, Mean]
-    gain: Score | None
-    """Mean of restored minus input over the pictures where both are finite; None unless both were measured."""
+    gain: Difference | None
+    """Restored minus input; None unless both were measured."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure that somebody published about the same set."""
+
+    method: str
+    psnr: float | None
+    """dB; None where it was not stated."""
+    ssim: float | None
+    protocol: str
+    """The name of the protocol it was measured under, or what the source says about it."""
+    source: str
+    """Paper and table."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """This run against an earlier one over the same pictures."""
+
+    source: str
+    """The JSON report of the earlier run."""
+    stage: Stage
+    """What this run's figures are about."""
+    other_stage: Stage
+    """What the earlier run's figures are about."""
+    restoration: Mapping[str, Any] | None
+    """Method, weights and the like of the earlier run."""
+    differences: Mapping[str, Difference]
+    """This run minus the earlier one, by the protocol's name."""
+    only_here: tuple[str, ...]
+    """Pictures that the earlier run did not measure."""
+    only_there: tuple[str, ...]
+    """Pictures that this run did not measure."""
+    resized: tuple[str, ...]
+    """Pictures of another size in the earlier run, hence not the same ones: left out."""
+    other_inputs: tuple[str, ...]
+    """Pictures whose inputs scored differently: the two runs did not start from the same pixels."""
+    incomparable: tuple[str, ...]
+    """Protocols that only one run has, or that meant something else in the earlier one."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +155,14 @@ class Question:
     """Pictures there are; more than were measured when only a sample was asked for."""
     limit: int | None = None
     """Only the first so many were measured."""
+    bench: str | None = None
+    """Title of the benchmark whose pictures these are."""
+    sample: str | None = None
+    """Why these figures are not the benchmark's, in one sentence; None when they are, or when there is no benchmark."""
+    noise_protocol: str | None = None
+    """How synthesised inputs were stored, in words; None: float, not quantised."""
+    align: str | None = None
+    """What was done about pairs of unequal size, in words."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +180,20 @@ class Evaluation:
     failures: tuple[Failure, ...]
     date: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     """UTC, ISO 8601."""
+    published: tuple[Published, ...] = ()
+    """What others published about the same set, to stand beside these figures."""
+    comparison: Comparison | None = None
+    """How this run differs from an earlier one, if that was asked for."""
+
+    @property
+    def judged(self) -> Stage:
+        """The stage that the run is about: what was restored, otherwise what there is."""
+        return self.stages[-1]
+
+    @cached_property
+    def summary(self) -> Mapping[str, Summary]:
+        """Means by the protocol's name. Kept, as the intervals of a large set take seconds."""
+        return {protocol: _summary(self, protocol) for protocol in self.protocols}
 
 
 def versions() -> dict[str, str]:
@@ -117,22 +205,63 @@ def versions() -> dict[str, str]:
     return found
 
 
-def summarise(evaluation: Evaluation) -> dict[str, Summary]:
-    """Means by the protocol's name."""
-    return {protocol: _summary(evaluation, protocol) for protocol in evaluation.protocols}
+WORST = 10
+"""How many of the worst pictures reports name."""
+
+
+def badness(result: PictureResult, stage: Stage, protocol: str) -> tuple[float, str]:
+    """What sorts pictures from the worst to the best: the PSNR; then the name, so that the order is always the same."""
+    return result.scores[stage][protocol].psnr, result.picture
+
+
+def worst(evaluation: Evaluation, count: int = WORST) -> list[PictureResult]:
+    """The pictures with the lowest PSNR of the judged stage under the first protocol, the worst first."""
+    protocol = next(iter(evaluation.protocols))
+    ranked = [
+        result for result in evaluation.results if not math.isnan(result.scores[evaluation.judged][protocol].psnr)
+    ]
+    return sorted(ranked, key=lambda result: badness(result, evaluation.judged, protocol))[:count]
+
+
+def difference(psnr: tuple[Mapping[str, float], ...], ssim: tuple[Mapping[str, float], ...]) -> Difference:
+    """The mean difference of two measurements.
+
+    psnr, ssim: values by picture of the first and of the second measurement.
+    """
+    by_psnr, by_ssim = paired(*psnr), paired(*ssim)
+    return Difference(
+        psnr=by_psnr.mean,
+        ssim=by_ssim.mean,
+        psnr_interval=by_psnr.interval,
+        ssim_interval=by_ssim.interval,
+        pictures=by_psnr.pictures,
+        better=by_psnr.higher,
+        worse=by_psnr.lower,
+    )
+
+
+def seconds_per_megapixel(evaluation: Evaluation) -> float | None:
+    """Time spent restoring over pixels restored; None where nothing was."""
+    timed = [result for result in evaluation.results if result.seconds is not None]
+    megapixels = sum(result.width * result.height for result in timed) / 1e6
+    return sum(result.seconds or 0.0 for result in timed) / megapixels if megapixels else None
 
 
 def notes(evaluation: Evaluation) -> list[str]:
     """What a reader must know to take the figures for what they are, one sentence each."""
     question, said = evaluation.question, []
-    if question.limit is not None and question.limit < question.available:
+    if question.sample is not None:
+        said.append(question.sample)
+    elif question.limit is not None and question.limit < question.available:
         said.append(f"a sample: the first {question.limit} of {question.available} pictures")
     if question.degradation is not None:
+        stored = question.noise_protocol or FLOAT_INPUTS
         said.append(
-            f"inputs synthesised from the ground truths by {question.degradation}, seed {question.seed}: "
-            "float values clipped to [0, 1], not quantised to 8 bits before the method sees them"
+            f"inputs synthesised from the ground truths by {question.degradation}, seed {question.seed}: {stored}"
         )
-    for protocol, summary in summarise(evaluation).items():
+    if question.align is not None:
+        said.append(question.align)
+    for protocol, summary in evaluation.summary.items():
         for stage, mean in summary.means.items():
             if mean.identical:
                 left_out = ", left out of the mean PSNR" if math.isfinite(mean.psnr) else ""
@@ -144,86 +273,25 @@ def notes(evaluation: Evaluation) -> list[str]:
     return said
 
 
-def payload(evaluation: Evaluation) -> dict[str, Any]:
-    """The whole run for `airtool.reports.writers.write_json`."""
-    return {
-        "command": "evaluate",
-        "date": evaluation.date,
-        "versions": versions(),
-        "settings": evaluation.question,
-        "restoration": evaluation.restoration,
-        "protocols": evaluation.protocols,
-        "notes": notes(evaluation),
-        "measured": len(evaluation.results),
-        "failed": len(evaluation.failures),
-        "summary": {
-            protocol: {**summary.means, "gain": summary.gain} for protocol, summary in summarise(evaluation).items()
-        },
-        "pictures": [
-            {
-                "picture": result.picture,
-                "width": result.width,
-                "height": result.height,
-                "seconds": result.seconds,
-                **result.scores,
-            }
-            for result in evaluation.results
-        ],
-        "failures": evaluation.failures,
-    }
-
-
-def csv_columns(evaluation: Evaluation) -> list[str]:
-    """The header for `airtool.reports.writers.write_csv`."""
-    scores = [
-        f"{stage}_{protocol}_{metric}"
-        for stage in evaluation.stages
-        for protocol in evaluation.protocols
-        for metric in ("psnr", "ssim")
-    ]
-    return ["picture", "width", "height", "seconds", *scores, "error"]
-
-
-def csv_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
-    """One row a picture: those measured, then those that failed, with the reason under ``error``."""
-    for result in evaluation.results:
-        row: dict[str, Any] = {
-            "picture": result.picture,
-            "width": result.width,
-            "height": result.height,
-            "seconds": result.seconds,
-        }
-        for stage, by_protocol in result.scores.items():
-            for protocol, score in by_protocol.items():
-                row[f"{stage}_{protocol}_psnr"] = score.psnr
-                row[f"{stage}_{protocol}_ssim"] = score.ssim
-        yield row
-    for failure in evaluation.failures:
-        yield {"picture": failure.picture, "error": failure.reason}
-
-
 def _summary(evaluation: Evaluation, protocol: str) -> Summary:
-    by_stage = {stage: [r.scores[stage][protocol] for r in evaluation.results] for stage in evaluation.stages}
-    means = {stage: _mean(scores) for stage, scores in by_stage.items()}
-    if len(by_stage) < 2:
+    def values(stage: Stage, value: Callable[[Score], float]) -> dict[str, float]:
+        return {result.picture: value(result.scores[stage][protocol]) for result in evaluation.results}
+
+    psnr = {stage: values(stage, lambda score: score.psnr) for stage in evaluation.stages}
+    ssim = {stage: values(stage, lambda score: score.ssim) for stage in evaluation.stages}
+    means = {stage: _mean(psnr[stage], ssim[stage]) for stage in evaluation.stages}
+    if len(means) < 2:
         return Summary(means, None)
-    pairs = list(zip(by_stage["input"], by_stage["restored"], strict=True))
-    return Summary(means, Score(_mean_gain(pairs, lambda s: s.psnr), _mean_gain(pairs, lambda s: s.ssim)))
+    return Summary(means, difference((psnr["restored"], psnr["input"]), (ssim["restored"], ssim["input"])))
 
 
-def _mean(scores: Sequence[Score]) -> Mean:
-    identical = sum(math.isinf(score.psnr) for score in scores)
-    finite = [score.psnr for score in scores if math.isfinite(score.psnr)]
-    defined = [score.ssim for score in scores if not math.isnan(score.ssim)]
-    psnr = average(finite) if finite or not identical else math.inf
-    return Mean(psnr, average(defined), identical, undefined=len(scores) - len(defined))
-
-
-def _mean_gain(pairs: Sequence[tuple[Score, Score]], value: Callable[[Score], float]) -> float:
-    gains = [value(after) - value(before) for before, after in pairs]
-    return average([gain for gain in gains if math.isfinite(gain)])
-
-
-def average(values: Sequence[float]) -> float:
-    """Arithmetic mean; NaN of nothing."""
-    return math.fsum(values) / len(values) if values else math.nan
+def _mean(psnr: Mapping[str, float], ssim: Mapping[str, float]) -> Mean:
+    by_psnr, by_ssim = aggregate(psnr.values()), aggregate(ssim.values())
+    return Mean(
+        psnr=by_psnr.mean,
+        ssim=by_ssim.mean,
+        identical=by_psnr.infinite,
+        undefined=by_ssim.undefined,
+        psnr_interval=by_psnr.interval,
+        ssim_interval=by_ssim.interval,
+    )

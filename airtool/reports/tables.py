@@ -1,74 +1,75 @@
 """Reports for people: plain text for standard output, on a terminal or in a pipe."""
 
-import math
-from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO
 
 from rich.console import Console
 from rich.table import Table
 
 from airtool.images.names import shown
-from airtool.reports.record import Evaluation, Mean, Score, notes, summarise
+from airtool.reports import words
+from airtool.reports.record import Evaluation, notes, worst
+
+PIPED = 200
+"""Columns of a table that no terminal limits: none of its cells is folded."""
 
 
 def print_evaluation(evaluation: Evaluation, stream: IO[str]) -> None:
     """Write the means of an evaluation as a table, and below it all that is needed to read them rightly."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    width = None if stream.isatty() else PIPED
+    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
     console.print(evaluation_table(evaluation))
-    console.print(_pictures(evaluation))
+    if evaluation.published:
+        console.print(published_table(evaluation))
+    console.print(words.subject(evaluation))
     for name, statement in evaluation.protocols.items():
         console.print(f"protocol {name}: {statement}")
+    if any(row[3] for row in words.summary_cells(evaluation)):
+        console.print(words.INTERVALS)
     if evaluation.restoration is not None:
-        console.print(f"restored by: {_settings(evaluation.restoration)}")
+        console.print(f"restored by: {words.settings(evaluation.restoration)}")
+    if len(evaluation.results) > 1:
+        console.print(_worst(evaluation))
+    if evaluation.comparison is not None:
+        for line in words.comparison_lines(evaluation.comparison):
+            console.print(f"compared: {line}")
     for note in notes(evaluation):
         console.print(f"note: {note}")
 
 
 def evaluation_table(evaluation: Evaluation) -> Table:
-    """Mean PSNR and SSIM by protocol and stage, and what the restoration gained."""
-    table = Table()
+    """Mean PSNR and SSIM by protocol and stage with their intervals, and what the restoration gained."""
+    table = Table(show_edge=False, pad_edge=False)  # 80 columns must do
     table.add_column("protocol")
     table.add_column("measured")
-    table.add_column("PSNR (dB)", justify="right")
-    table.add_column("SSIM", justify="right")
-    for protocol, summary in summarise(evaluation).items():
-        rows: list[tuple[str, Mean | Score]] = [*summary.means.items()]
-        if summary.gain is not None:
-            rows.append(("gain", summary.gain))
-        for index, (what, score) in enumerate(rows):
-            sign = "+" if what == "gain" else ""
-            table.add_row(
-                "" if index else protocol,
-                what,
-                _number(score.psnr, f"{sign}.2f"),
-                _number(score.ssim, f"{sign}.4f"),
-                end_section=index == len(rows) - 1,
-            )
+    for metric in ("PSNR dB", "SSIM"):
+        table.add_column(metric, justify="right")
+        table.add_column("95 %")
+    cells = words.summary_cells(evaluation)
+    for index, row in enumerate(cells):
+        first = index == 0 or cells[index - 1][0] != row[0]
+        last = index == len(cells) - 1 or cells[index + 1][0] != row[0]
+        table.add_row(row[0] if first else "", *row[1:], end_section=last)
     return table
 
 
-def _number(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else format(value, form)
+def published_table(evaluation: Evaluation) -> Table:
+    """What others published about the same set."""
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("published")
+    table.add_column("protocol")
+    table.add_column("PSNR dB", justify="right")
+    table.add_column("SSIM", justify="right")
+    table.add_column("source")
+    for row in evaluation.published:
+        figures = words.number(row.psnr, words.PSNR), words.number(row.ssim, words.SSIM)
+        table.add_row(row.method, row.protocol, *figures, row.source)
+    return table
 
 
-def _pictures(evaluation: Evaluation) -> str:
-    question = evaluation.question
-    given = question.results or question.degraded
-    what = f"{len(evaluation.results)} picture{'s' if len(evaluation.results) != 1 else ''}"
-    if given is not None:
-        what += f" of {shown(given)} against {shown(question.ground_truth)}"
-    else:
-        what += f" of {shown(question.ground_truth)}"
-    if question.pairing is not None:
-        what += f", paired by {question.pairing}"
-    return what + (f"; {len(evaluation.failures)} failed" if evaluation.failures else "")
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    parts = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            value = f"({_settings(value)})"
-        if value is not None and value != [] and value != ():
-            parts.append(f"{key.replace('_', ' ')} {value}")
-    return ", ".join(parts)
+def _worst(evaluation: Evaluation) -> str:
+    stage, protocol = evaluation.judged, next(iter(evaluation.protocols))
+    listed = [
+        f"{shown(result.picture)} {words.number(result.scores[stage][protocol].psnr, words.PSNR)}"
+        for result in worst(evaluation)
+    ]
+    return f"lowest PSNR ({protocol}, {stage}): {', '.join(listed)}"

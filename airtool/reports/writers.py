@@ -19,6 +19,9 @@ from airtool.images.names import shown
 STDOUT = "-"
 """The path that stands for standard output."""
 
+FORMULA = ("=", "+", "-", "@", "\t")
+"""What makes a spreadsheet take a cell for a formula."""
+
 
 def check_target(target: str, option: str) -> None:
     """Find out before the work whether a report can be written where `option` asks for it.
@@ -48,20 +51,22 @@ def write_json(target: str | Path, payload: Any) -> None:
     strings ``"inf"`` and ``"-inf"`` (the PSNR of identical pictures), NaN becomes null (a value that is not defined).
     Raises AirtoolError when the file cannot be written.
     """
-    _write(target, json.dumps(plain(payload), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(target, json.dumps(plain(payload), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(target: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as UTF-8 CSV with a header line to a file (atomically) or to stdout (``"-"``).
 
-    Infinite numbers are written as ``inf`` and ``-inf``; NaN, None and missing values stay empty.
+    Infinite numbers are written as ``inf`` and ``-inf``; NaN, None and missing values stay empty. Text that begins
+    like a formula (``=``, ``+``, ``-``, ``@`` or a tab) gets an apostrophe before it, since a spreadsheet would compute
+    it; numbers stay as they are. A carriage return, where readers may see the end of a row, is written as ``\\r``.
     Raises ValueError for a row with a column that is not announced, AirtoolError when the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: plain(value) for key, value in row.items()} for row in rows)
-    _write(target, text.getvalue())
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    write_text(target, text.getvalue())
 
 
 def plain(value: Any) -> Any:
@@ -86,7 +91,18 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a report cannot hold a {type(value).__name__}")
 
 
-def _write(target: str | Path, text: str) -> None:
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str | PurePath):
+        return plain(value)
+    text = str(value).replace("\r", "\\r")
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def write_text(target: str | Path, text: str) -> None:
+    """Write text as UTF-8 to a file (atomically, replacing an older one) or to stdout (``"-"``).
+
+    Raises AirtoolError when the file cannot be written.
+    """
     # A name with bytes outside UTF-8 arrives as lone surrogates; it must not cost the whole report.
     data = text.encode("utf-8", errors="backslashreplace")
     if str(target) == STDOUT:

@@ -87,6 +87,41 @@ def test_table_json_and_csv_tell_the_same(folders: tuple[Path, Path], tmp_path: 
     assert "protocol rgb: all three channels jointly" in out
 
 
+def test_all_reports_of_one_run_and_a_second_run_compared_with_it(
+    folders: tuple[Path, Path], tmp_path: Path, capfd
+) -> None:
+    lq, gt = folders
+    report = str(tmp_path / "old.json")
+    targets = [str(tmp_path / name) for name in ("r.html", "r.md", "s.csv")]
+    options = ["--html", targets[0], "--markdown", targets[1], "--csv-summary", targets[2], "--json", report, "-q"]
+    assert main(["evaluate", "--results", str(lq), "--gt", str(gt), *options]) == 0
+    mean = json.loads(Path(report).read_text())["summary"]["rgb"]["restored"]["psnr"]
+    page, text, rows = (Path(target).read_text("utf-8") for target in targets)
+    assert page.count('src="data:image/jpeg;base64,') == 3 * 2  # three pictures, each with its ground truth
+    for written in (page, text):
+        assert f"{mean:.2f}" in written
+        assert "animals/chelsea" in written
+    assert float(next(csv.DictReader(rows.splitlines()))["psnr"]) == pytest.approx(mean)
+    capfd.readouterr()
+
+    (lq / "coffee.webp").unlink()
+    (gt / "coffee.png").unlink()
+    Image.open(gt / "astronaut.png").save(lq / "astronaut.webp", lossless=True)
+    again = ["evaluate", "--results", str(lq), "--gt", str(gt), "--compare-with", report, "-q"]
+    assert main([*again, "--json", str(tmp_path / "new.json")]) == 0
+    out, err = capfd.readouterr()
+    assert err == ""
+    assert f"compared: rgb: restored minus restored of {report}: PSNR +0.00 dB" in out
+    assert f"compared: 1 picture only in {report}: coffee" in out
+    comparison = json.loads((tmp_path / "new.json").read_text())["comparison"]
+    assert comparison["only_there"] == ["coffee"]
+    assert comparison["differences"]["rgb"]["pictures"] == 1  # nothing can be gained on an infinite PSNR
+    assert main([*again, "--json", report]) == 2
+    assert "which --compare-with reads" in capfd.readouterr().err
+    assert main([*again, "--protocol", "y"]) == 2
+    assert "was measured under rgb" in capfd.readouterr().err
+
+
 def test_equal_pictures_are_infinite_in_every_report(folders: tuple[Path, Path], tmp_path: Path, capfd) -> None:
     gt = str(folders[1])
     target = tmp_path / "r.csv"

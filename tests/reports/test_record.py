@@ -2,22 +2,13 @@
 
 import io
 import math
+from dataclasses import replace
 
 import pytest
 
 from airtool import __version__
-from airtool.reports.record import (
-    Evaluation,
-    Failure,
-    PictureResult,
-    Question,
-    Score,
-    csv_columns,
-    csv_rows,
-    notes,
-    payload,
-    summarise,
-)
+from airtool.reports.record import Evaluation, Failure, PictureResult, Published, Question, Score, notes, worst
+from airtool.reports.rows import SUMMARY_COLUMNS, csv_columns, csv_rows, payload, summary_rows
 from airtool.reports.tables import print_evaluation
 from airtool.reports.writers import plain
 
@@ -43,7 +34,7 @@ USUAL = (result("a", (20.0, 0.5), (30.0, 0.9)), result("b", (22.0, 0.6), (31.0, 
 
 
 def test_means_and_gain() -> None:
-    summary = summarise(evaluation(*USUAL))["rgb"]
+    summary = evaluation(*USUAL).summary["rgb"]
     assert (summary.means["input"].psnr, summary.means["restored"].psnr) == (21.0, 30.5)
     assert summary.means["restored"].ssim == pytest.approx(0.85)
     assert summary.gain is not None
@@ -54,7 +45,7 @@ def test_means_and_gain() -> None:
 
 def test_equal_pictures_do_not_make_the_mean_infinite_and_are_counted() -> None:
     run = evaluation(*USUAL, result("same", (math.inf, 1.0), (50.0, 0.99)))
-    summary = summarise(run)["rgb"]
+    summary = run.summary["rgb"]
     assert summary.means["input"].psnr == 21.0
     assert summary.means["input"].identical == 1
     assert summary.gain is not None
@@ -64,7 +55,7 @@ def test_equal_pictures_do_not_make_the_mean_infinite_and_are_counted() -> None:
 
 def test_only_equal_pictures_have_an_infinite_mean() -> None:
     run = evaluation(result("same", (math.inf, 1.0), (math.inf, 1.0)))
-    summary = summarise(run)["rgb"]
+    summary = run.summary["rgb"]
     assert summary.means["restored"].psnr == math.inf
     assert summary.gain is not None
     assert math.isnan(summary.gain.psnr)
@@ -75,7 +66,7 @@ def test_only_equal_pictures_have_an_infinite_mean() -> None:
 
 def test_undefined_values_are_left_out_and_counted() -> None:
     run = evaluation(*USUAL, result("tiny", (24.0, math.nan), (math.nan, math.nan)))
-    means = summarise(run)["rgb"].means
+    means = run.summary["rgb"].means
     assert means["input"].psnr == 22.0
     assert means["restored"].psnr == 30.5
     assert means["restored"].ssim == pytest.approx(0.85)
@@ -96,6 +87,49 @@ def test_notes_name_samples_and_synthesis() -> None:
     assert said[1].startswith("inputs synthesised from the ground truths by noise:25, seed 4")
     assert "not quantised" in said[1]
     assert notes(evaluation(*USUAL, available=2, limit=2)) == []
+
+
+def test_every_report_holds_the_intervals() -> None:
+    run = evaluation(*(result(f"p{i}", (20.0 + i, 0.5), (27.0 + 2 * i, 0.5 + i / 50)) for i in range(8)))
+    mean, gain = run.summary["rgb"].means["restored"], run.summary["rgb"].gain
+    assert gain is not None
+    assert mean.psnr_interval is not None
+    assert gain.psnr_interval is not None
+    assert 27.0 < mean.psnr_interval.low < mean.psnr == 34.0 < mean.psnr_interval.high < 41.0
+    assert (gain.pictures, gain.better, gain.worse) == (8, 8, 0)
+    report = plain(payload(run))
+    assert report["summary"]["rgb"]["restored"]["psnr_interval"] == plain(mean.psnr_interval)
+    assert "percentile bootstrap" in report["intervals"]
+    rows = {row["measured"]: row for row in summary_rows(run)}
+    assert list(rows) == ["input", "restored", "gain"]
+    assert (rows["restored"]["psnr_low"], rows["restored"]["psnr_high"]) == tuple(
+        report["summary"]["rgb"]["restored"]["psnr_interval"].values()
+    )
+    assert all(set(row) <= set(SUMMARY_COLUMNS) for row in rows.values())
+    out = io.StringIO()
+    print_evaluation(run, out)
+    assert f"[{mean.psnr_interval.low:.2f}, {mean.psnr_interval.high:.2f}]" in out.getvalue()
+    assert f"[{gain.psnr_interval.low:+.2f}, {gain.psnr_interval.high:+.2f}]" in out.getvalue()
+
+
+def test_the_worst_are_those_with_the_lowest_psnr_of_what_was_restored() -> None:
+    scores = {"c": 30.0, "a": 25.0, "b": 25.0, "equal": math.inf, "none": math.nan}
+    run = evaluation(*(result(name, (40.0, 0.9), (psnr, 0.9)) for name, psnr in scores.items()))
+    assert [r.picture for r in worst(run)] == ["a", "b", "c", "equal"]
+    assert [r.picture for r in worst(run, 2)] == ["a", "b"]
+    assert payload(run)["worst"] == ["a", "b", "c", "equal"]
+    out = io.StringIO()
+    print_evaluation(run, out)
+    assert "lowest PSNR (rgb, restored): a 25.00, b 25.00, c 30.00, equal inf" in out.getvalue()
+
+
+def test_published_figures_stand_below_the_table() -> None:
+    run = replace(evaluation(*USUAL), published=(Published("Other [x]", 31.5, None, "rgb", "Table 1"),))
+    out = io.StringIO()
+    print_evaluation(run, out)
+    rows = [line.replace("│", " ").split() for line in out.getvalue().splitlines()]
+    assert ["Other", "[x]", "rgb", "31.50", "-", "Table", "1"] in rows
+    assert plain(payload(run))["published"][0]["psnr"] == 31.5
 
 
 def test_the_payload_holds_what_is_needed_to_repeat_the_run() -> None:

@@ -70,6 +70,16 @@ def test_csv_reads_back_cell_by_cell(tmp_path: Path) -> None:
         write_csv(target, ["picture"], [{"gain": 1.0}])
 
 
+def test_csv_holds_no_formula(tmp_path: Path) -> None:
+    target = tmp_path / "r.csv"
+    names = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "a=1", Path("=b")]
+    write_csv(target, ["name", "value"], [{"name": name, "value": -1.5} for name in names] + [{"value": -math.inf}])
+    with target.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [name for name, _ in rows] == ["'=1+1", "'+a", "'-a", "'@a", "'\ta", r"\ra", "a=1", "'=b", ""]
+    assert [value for _, value in rows] == ["-1.5"] * 8 + ["-inf"]
+
+
 def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     write_json("-", {"name": "é"})
     write_csv("-", ["a"], [{"a": 0.1}])

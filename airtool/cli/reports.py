@@ -1,0 +1,73 @@
+"""Which reports of an evaluation were asked for, and where they go."""
+
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from airtool.reports.gallery import Gallery
+    from airtool.reports.record import Evaluation
+
+
+@dataclass(frozen=True)
+class Reports:
+    """A file for each kind of report, ``-`` for standard output, None for a report that nobody wants."""
+
+    json: str | None = None
+    csv: str | None = None
+    csv_summary: str | None = None
+    markdown: str | None = None
+    html: str | None = None
+
+    def check(self, compare_with: str | None = None) -> None:
+        """Raises UsageError unless every report can be written, each to a place of its own.
+
+        compare_with: a report that is read, and that none may replace.
+        """
+        from airtool.reports.writers import STDOUT, check_target
+
+        taken = {} if compare_with is None else {str(Path(compare_with).resolve()): "--compare-with"}
+        for option, target in self._wanted().items():
+            place = target if target == STDOUT else str(Path(target).resolve())
+            if taken.get(place) == "--compare-with":
+                raise UsageError(f"{option} would replace {target}, which --compare-with reads: name another file")
+            if place in taken:
+                raise UsageError(f"{taken[place]} and {option} cannot both write to {target}: name two targets")
+            taken[place] = option
+            check_target(target, option)
+
+    def write(self, evaluation: "Evaluation", gallery: "Gallery | None") -> None:
+        """Write them all, and a table to standard output unless one of them goes there.
+
+        gallery: the previews for the page; needed with `html`.
+        """
+        from airtool.reports.rows import SUMMARY_COLUMNS, csv_columns, csv_rows, payload, summary_rows
+        from airtool.reports.writers import STDOUT, write_csv, write_json, write_text
+
+        # The table comes first, so that a report that cannot be written costs no figures.
+        if STDOUT not in self._wanted().values():
+            from airtool.reports.tables import print_evaluation
+
+            print_evaluation(evaluation, sys.stdout)
+        if self.json is not None:
+            write_json(self.json, payload(evaluation))
+        if self.csv is not None:
+            write_csv(self.csv, csv_columns(evaluation), csv_rows(evaluation))
+        if self.csv_summary is not None:
+            write_csv(self.csv_summary, SUMMARY_COLUMNS, summary_rows(evaluation))
+        if self.markdown is not None:
+            from airtool.reports.markdown import markdown
+
+            write_text(self.markdown, markdown(evaluation))
+        if self.html is not None and gallery is not None:
+            from airtool.reports.html import page
+
+            write_text(self.html, page(evaluation, gallery))
+
+    def _wanted(self) -> dict[str, str]:
+        """Targets by option."""
+        targets = {f"--{entry.name.replace('_', '-')}": getattr(self, entry.name) for entry in fields(self)}
+        return {option: target for option, target in targets.items() if target is not None}

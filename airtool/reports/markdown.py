@@ -1,0 +1,81 @@
+"""An evaluation as Markdown, for a pull request, an issue or a lab book."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from airtool.images.names import shown
+from airtool.reports import words
+from airtool.reports.record import Evaluation, PictureResult, Stage, notes, worst
+from airtool.reports.words import PSNR, SSIM, number
+
+SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$#!{}])")
+"""What CommonMark, its tables or mathematics in them would take for more than a character."""
+
+
+def markdown(evaluation: Evaluation) -> str:
+    """The whole run as CommonMark with tables (GitHub's extension).
+
+    Names of files and all other text from outside are escaped, so that they show as they are and form no markup.
+    """
+    parts = [
+        f"# {escaped(words.title(evaluation))}",
+        _list(f"**{escaped(label)}**: {escaped(text)}" for label, text in words.facts(evaluation)),
+        _list(f"Note: {escaped(note)}" for note in notes(evaluation)),
+        _table(
+            ("protocol", "measured", "PSNR (dB)", "95 %", "SSIM", "95 %"),
+            words.summary_cells(evaluation),
+            right=(2, 4),
+        ),
+    ]
+    if evaluation.published:
+        rows = [
+            (row.method, row.protocol, number(row.psnr, PSNR), number(row.ssim, SSIM), row.source)
+            for row in evaluation.published
+        ]
+        parts += ["## Published", _table(("method", "protocol", "PSNR (dB)", "SSIM", "source"), rows, right=(2, 3))]
+    if evaluation.comparison is not None:
+        lines = words.comparison_lines(evaluation.comparison)
+        parts += [f"## Compared with {escaped(shown(evaluation.comparison.source))}", _list(map(escaped, lines))]
+    if evaluation.results:
+        protocol = next(iter(evaluation.protocols))
+        parts += [
+            f"## Lowest PSNR ({escaped(protocol)}, {evaluation.judged})",
+            _pictures(evaluation, worst(evaluation)),
+            "## Every picture",
+            _pictures(evaluation, evaluation.results),
+        ]
+    if evaluation.failures:
+        failed = [(shown(failure.picture), shown(failure.reason)) for failure in evaluation.failures]
+        parts += ["## Failed", _table(("picture", "reason"), failed)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, in one line."""
+    return SPECIAL.sub(r"\\\1", " ".join(text.split("\n")))
+
+
+def _pictures(evaluation: Evaluation, results: Sequence[PictureResult]) -> str:
+    columns: list[tuple[Stage, str]] = [(stage, name) for name in evaluation.protocols for stage in evaluation.stages]
+    header = ["picture", "size"]
+    for stage, protocol in columns:
+        header += [f"{stage} PSNR ({protocol})", f"{stage} SSIM ({protocol})"]
+    rows = []
+    for result in results:
+        row = [shown(result.picture), f"{result.width}x{result.height}"]
+        for stage, protocol in columns:
+            score = result.scores[stage][protocol]
+            row += [number(score.psnr, PSNR), number(score.ssim, SSIM)]
+        rows.append(row)
+    return _table(header, rows, right=range(2, len(header)))
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    aligned = set(right)
+    rule = ["---:" if index in aligned else "---" for index in range(len(header))]
+    lines = [[escaped(cell) for cell in header], rule, *([escaped(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,123 @@
+"""What the reports for people say alike: figures, intervals, and sentences about a run."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from airtool.images.names import listing, shown
+from airtool.metrics.aggregate import CONFIDENCE, FEWEST, RESAMPLES, Interval
+from airtool.reports.record import Comparison, Difference, Evaluation, Mean, seconds_per_megapixel, versions
+
+INTERVALS = (
+    f"{100 * CONFIDENCE:.0f} % intervals of the means: percentile bootstrap over the pictures, {RESAMPLES} resamples "
+    f"(Efron and Tibshirani, 1993, section 13.3); none for fewer than {FEWEST} pictures"
+)
+"""What the intervals in every report are."""
+
+PSNR, SSIM = ".2f", ".4f"
+"""Formats of the figures."""
+
+
+def number(value: float | None, form: str) -> str:
+    """A figure, or a dash for one that is missing or not defined."""
+    return "-" if value is None or math.isnan(value) else format(value, form)
+
+
+def span(interval: Interval | None, form: str) -> str:
+    """An interval, empty where there is none."""
+    return "" if interval is None else f"[{interval.low:{form}}, {interval.high:{form}}]"
+
+
+def summary_cells(evaluation: Evaluation) -> list[tuple[str, str, str, str, str, str]]:
+    """The summary as text: protocol, measured, PSNR and its interval, SSIM and its interval."""
+    cells = []
+    for protocol, summary in evaluation.summary.items():
+        rows: list[tuple[str, Mean | Difference]] = [*summary.means.items()]
+        if summary.gain is not None:
+            rows.append(("gain", summary.gain))
+        for measured, score in rows:
+            sign = "+" if isinstance(score, Difference) else ""
+            psnr, ssim = sign + PSNR, sign + SSIM
+            figures = number(score.psnr, psnr), span(score.psnr_interval, psnr)
+            cells.append((protocol, measured, *figures, number(score.ssim, ssim), span(score.ssim_interval, ssim)))
+    return cells
+
+
+def title(evaluation: Evaluation) -> str:
+    """What the report is about, in a few words."""
+    question = evaluation.question
+    what = question.bench or question.results or question.degraded or question.ground_truth
+    method = (evaluation.restoration or {}).get("method")
+    return f"{method} on {shown(what)}" if method else f"Evaluation of {shown(what)}"
+
+
+def subject(evaluation: Evaluation) -> str:
+    """What was measured, in one line."""
+    question = evaluation.question
+    given = question.results or question.degraded
+    what = f"{len(evaluation.results)} picture{'s' if len(evaluation.results) != 1 else ''}"
+    if given is not None:
+        what += f" of {shown(given)} against {shown(question.ground_truth)}"
+    else:
+        what += f" of {shown(question.ground_truth)}"
+    if question.pairing is not None:
+        what += f", paired by {question.pairing}"
+    return what + (f"; {len(evaluation.failures)} failed" if evaluation.failures else "")
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """Names and values of settings in one line, without those that say nothing."""
+    parts = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            value = f"({settings(value)})"
+        if value is not None and value != [] and value != ():
+            parts.append(f"{key.replace('_', ' ')} {value}")
+    return ", ".join(parts)
+
+
+def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """What a reader needs to repeat the run, as labels and texts."""
+    told = [("Measured", subject(evaluation))]
+    for key, value in (evaluation.restoration or {}).items():
+        if value is not None and value != [] and value != ():
+            text = settings(value) if isinstance(value, Mapping) else shown(str(value))
+            told.append((key.replace("_", " ").capitalize() if key != "sha256" else "Weights sha256", text))
+    pace = seconds_per_megapixel(evaluation)
+    if pace is not None:
+        told.append(("Time", f"{pace:.2f} s per megapixel"))
+    told.append(("Date", evaluation.date))
+    told.append(("Versions", settings(versions())))
+    told += [(f"Protocol {name}", statement) for name, statement in evaluation.protocols.items()]
+    told.append(("Intervals", INTERVALS))
+    return told
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """How a run differs from an earlier one, one sentence a protocol, and what stands in the way of comparing them."""
+    source = shown(comparison.source)
+    said = []
+    for protocol, by in comparison.differences.items():
+        figures = [
+            f"{name} {number(value, f'+{form}')}{unit}" + (f" {span(interval, f'+{form}')}" if interval else "")
+            for name, value, interval, form, unit in (
+                ("PSNR", by.psnr, by.psnr_interval, PSNR, " dB"),
+                ("SSIM", by.ssim, by.ssim_interval, SSIM, ""),
+            )
+        ]
+        said.append(
+            f"{protocol}: {comparison.stage} minus {comparison.other_stage} of {source}: {', '.join(figures)} over "
+            f"{by.pictures} pictures, {by.better} better, {by.worse} worse"
+        )
+    for what, names in (
+        ("only in this run", comparison.only_here),
+        (f"only in {source}", comparison.only_there),
+        ("of another size there, left out", comparison.resized),
+        ("whose inputs scored differently there, so that the runs did not start alike", comparison.other_inputs),
+    ):
+        if names:
+            said.append(f"{len(names)} {'pictures' if len(names) != 1 else 'picture'} {what}: {listing(names)}")
+    if comparison.incomparable:
+        protocols = ", ".join(comparison.incomparable)
+        said.append(f"protocols that only one of the two has, or that meant something else there: {protocols}")
+    return said
