@@ -20,7 +20,8 @@ from airtool.benches.evaluate import Restorer, Task, evaluate, task_of_pairs, ta
 from airtool.engine.session import open_session
 from airtool.images.picture import Picture
 from airtool.metrics.protocols import parse_protocols
-from airtool.reports.record import Evaluation, payload, summarise, versions
+from airtool.reports.record import Evaluation, versions
+from airtool.reports.rows import payload
 from airtool.reports.writers import plain
 
 SEED = 0
@@ -94,7 +95,7 @@ def measure(row: Row, bench: Path, restorer: Restorer) -> tuple[Evaluation, floa
 
 
 def line(row: Row, evaluation: Evaluation, rate: float, rival: str) -> str:
-    summary = summarise(evaluation)
+    summary = evaluation.summary
     before, after = summary["rgb"].means["input"], summary["rgb"].means["restored"]
     luma = summary["y"].means["restored"].psnr
     gain = f"{after.psnr - before.psnr:+.2f}" if np.isfinite(before.psnr) else ""
@@ -152,7 +153,7 @@ def main() -> int:
         if row.name.startswith("CBSD68 noise"):
             assert row.degradation is not None
             other, _ = measure(row, bench, NonLocalMeans(float(row.degradation.split(":")[1])))
-            rival = f"{summarise(other)['rgb'].means['restored'].psnr:.2f}"
+            rival = f"{other.summary['rgb'].means['restored'].psnr:.2f}"
         text += line(row, evaluation, rate, rival) + "\n"
         print(text.splitlines()[-1], flush=True)
         records.append({"row": row.name, **payload(evaluation)})

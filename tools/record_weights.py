@@ -1,4 +1,4 @@
-"""Enter a trained file into models/: python tools/record_weights.py BEST.safetensors --preset small --trained-on "..." """
+"""Enter a trained file into models/: python tools/record_weights.py BEST.safetensors --trained-on WHAT"""
 
 import argparse
 import json
