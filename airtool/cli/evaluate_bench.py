@@ -69,7 +69,7 @@ def list_benches(reports: Reports) -> None:
     for each in registry().values():
         table.add_row(
             each.name,
-            ", ".join(bench.name for bench in each.benches) or "none: no ground truths",
+            _names([bench.name for bench in each.benches]) or "none: no ground truths",
             each.task,
             ",".join(each.protocols),
             each.degradation,
@@ -77,6 +77,12 @@ def list_benches(reports: Reports) -> None:
             str(sum(len(bench.published) for bench in each.benches)),
         )
     _print(table)
+
+
+def _names(benches: list[str]) -> str:
+    """The first three names: with more, the table would be wider than any terminal. --json has them all."""
+    more = f" and {len(benches) - 3} more" if len(benches) > 3 else ""
+    return ", ".join(benches[:3]) + more
 
 
 def check_data(data: str, names: str | None, reports: Reports, quiet: bool) -> None:
