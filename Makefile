@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 # Restore examples/ and lay before and after side by side.
 demo: $(VENV)/.installed
-	$(BIN)/airtool restore examples/degraded demo-out/restored --compare demo-out/compare --overwrite
+	$(BIN)/airtool restore examples/degraded examples/real demo-out/restored --compare demo-out/compare --overwrite
 	$(BIN)/python examples/sheet.py demo-out/compare demo-out/sheet.jpg
 	@echo "Look at demo-out/sheet.jpg: before on the left, after on the right."
 
