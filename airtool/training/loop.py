@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from airtool.errors import AirtoolError, UsageError
-from airtool.images.opencv import cv2
 from airtool.methods.objective import Objective
 from airtool.methods.registry import method_class, preset_config
 from airtool.methods.weights import write_weights
@@ -99,8 +98,6 @@ class _Run:
         self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
         self.say: Say = say if accelerator.is_main_process else _silent
         self.device: torch.device = accelerator.device
-        # OpenCV's thread pool does not survive the fork into workers: one that was used before would hang them.
-        cv2.setNumThreads(1)
         clean = [picture for folder in recipe.clean for picture in load_folder(options.data / folder)]
         pairs = {
             name: load_pairs(options.data / each.degraded, options.data / each.ground_truth, each.use)

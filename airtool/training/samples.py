@@ -44,6 +44,8 @@ def batches(
             batch_size=batch // processes,
             sampler=indices,
             num_workers=workers,
+            # Not forked: the thread pools of OpenCV and PyTorch do not survive a fork, and a worker would hang.
+            multiprocessing_context="spawn" if workers else None,
             worker_init_fn=_one_thread,
             prefetch_factor=4 if workers else None,
             pin_memory=torch.cuda.is_available(),
