@@ -51,11 +51,11 @@ def test_golden_pictures(restored: Path) -> None:
         assert difference.mean() <= 0.1, path.name
 
 
-def test_clean_pictures_come_back(tmp_path: Path) -> None:
-    """Far below the 40 dB that one wants: the model takes some clean pictures for hazy or dark (see its card)."""
+@pytest.mark.xfail(strict=True, reason="the embedded model takes some clean pictures for hazy or dark: see its card")
+def test_clean_pictures_come_back() -> None:
     said = airtool("evaluate", "--pairs", EXAMPLES / "clean", EXAMPLES / "clean", "--json", "-", "--quiet")
     for picture in json.loads(said)["pictures"]:
-        assert picture["restored"]["rgb"]["psnr"] > 28, picture["picture"]
+        assert picture["restored"]["rgb"]["psnr"] > 35, picture["picture"]
 
 
 @pytest.mark.heavy
