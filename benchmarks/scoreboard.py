@@ -159,7 +159,9 @@ def main() -> int:
         records.append({"row": row.name, **payload(evaluation)})
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(text, "utf-8")
-    arguments.out.with_suffix(".json").write_text(json.dumps(plain(records), indent=1) + "\n", "utf-8")
+    # Where the pictures lie is the reader's own business.
+    text = json.dumps(plain(records), indent=1, ensure_ascii=False).replace(f"{bench}{os.sep}", "bench/")
+    arguments.out.with_suffix(".json").write_text(text + "\n", "utf-8")
     return 0
 
 
