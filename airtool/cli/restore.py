@@ -48,6 +48,14 @@ def restore(
         str | None,
         typer.Option(metavar="NAME", help="Which embedded weights (default: small).", rich_help_panel=HOW),
     ] = None,
+    degradation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:AMOUNT]",
+            help="What to remove, for methods that have to be told (default: they work it out).",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     tile: Annotated[
         str,
         typer.Option(
@@ -92,6 +100,14 @@ def restore(
             rich_help_panel=FILES,
         ),
     ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write what the method saw there, as PNG, named NAME.MAP.png; methods that can: up-restorer.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -120,12 +136,20 @@ def restore(
 
     Nothing is overwritten unless asked for. A picture that fails does not stop the others.
     """
-    from airtool.engine.settings import Settings, parse_precision, parse_tile
-    from airtool.engine.tasks import Task, plan_comparisons
+    from airtool.engine.settings import Settings, parse_degradation, parse_precision, parse_tile
+    from airtool.engine.tasks import plan_tasks
     from airtool.methods.registry import check_method
 
-    settings = Settings(device=device, precision=parse_precision(precision), tile=parse_tile(tile), seed=seed)
-    check_method(method)
+    settings = Settings(
+        device=device,
+        precision=parse_precision(precision),
+        tile=parse_tile(tile),
+        seed=seed,
+        degradation=parse_degradation(degradation),
+    )
+    maps = check_method(method).explains
+    if explain is not None and not maps:
+        raise UsageError(f"{method} has nothing to show with --explain: leave it out")
     if weights is not None and preset is not None:
         raise UsageError("--preset has no effect with --weights, whose file says what it is: leave it out")
     if weights is not None and not Path(weights).is_file():
@@ -133,18 +157,17 @@ def restore(
     planned = plan_outputs(inputs, output, format, overwrite, resume)
     check_quality(planned, quality)
     _check_report(planned, report, output)
-    if compare is None:
-        tasks = [Task(job) for job in planned.jobs]
-    else:
-        tasks = plan_comparisons(planned.jobs, compare, output, replace=overwrite or resume)
+    tasks = plan_tasks(
+        planned.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume
+    )
 
     if planned.skipped:
         say(f"{len(planned.skipped)} already there, kept", quiet)
     if dry_run:
         for task in tasks:
-            print(f"{task.name} -> {task.output}")
-            if task.comparison is not None:
-                print(f"{task.name} -> {task.comparison}")
+            companions = [*([task.comparison] if task.comparison else []), *task.explanations.values()]
+            for target in [task.output, *companions]:
+                print(f"{task.name} -> {target}")
         return
     session = _open(method, weights, preset or "small", settings, quiet) if tasks else None
     outcome = _run(session, tasks, quality, overwrite, workers, quiet)
@@ -178,6 +201,7 @@ def _open(method: str, weights: str | None, preset: str, settings: "Settings", q
         precision=settings.precision,
         tile=settings.tile,
         seed=settings.seed,
+        degradation=settings.degradation,
         preset=preset,
     )
     facts = session.describe()

@@ -18,6 +18,9 @@ def train(
         Path | None,
         typer.Option(help="Folder for checkpoint, weights and logs; resumes what it finds there. [runs/RECIPE]"),
     ] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Weights file to begin from, of this or of a like network.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, in place of the recipe's.")] = None,
     max_minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after this time.")] = None,
     device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
@@ -55,7 +58,7 @@ def train(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    options = Options(data, out or Path("runs") / chosen.name, max_minutes, device, precision, workers)
+    options = Options(data, out or Path("runs") / chosen.name, max_minutes, device, precision, workers, start_from)
     outcome = run(chosen, options, (lambda line: None) if quiet else say)
     if not quiet:
         ending = "finished" if outcome.finished else "stopped; the same command goes on"

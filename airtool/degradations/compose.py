@@ -1,6 +1,7 @@
 """Several degradations in order, from a line such as "rain:0.6,noise:25"."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,11 @@ def parse_steps(text: str) -> tuple[Step, ...]:
         steps.append(Step(name, amount))
         _check(steps[-1])
     return tuple(steps)
+
+
+def shown_steps(steps: Sequence[Step]) -> str:
+    """Steps as `parse_steps` reads them, amounts to six digits."""
+    return ",".join(f"{step.name}:{step.amount:.6g}" for step in steps)
 
 
 def compose(

@@ -1,4 +1,4 @@
-"""Before and after in one picture."""
+"""Pictures beside the restored one: before and after, and what a method saw."""
 
 import numpy as np
 import numpy.typing as npt
@@ -30,4 +30,13 @@ def side_by_side(before: Pixels, after: Pixels) -> bytes:
     """A JPEG file: `before` at the left, `after` (of the same shape) at the right, a thin white line between."""
     line = np.ones((before.shape[0], LINE, 3), np.float32)
     rgb = np.concatenate([before, line, after], axis=1)
-    return encode(Picture(rgb, alpha=None, depth=8, grey=False, format="jpeg", metadata=Metadata()), format="jpeg")
+    return _bare(rgb, "jpeg")
+
+
+def bare_png(rgb: Pixels) -> bytes:
+    """A PNG file of 8 bits without metadata, from (H, W, 3) in [0, 1]."""
+    return _bare(rgb, "png")
+
+
+def _bare(rgb: Pixels, format: str) -> bytes:
+    return encode(Picture(rgb, alpha=None, depth=8, grey=False, format=format, metadata=Metadata()), format=format)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -41,32 +42,36 @@ class Forward:
         `target` may be `source`. Raises PictureError when memory does not suffice for the smallest tile, or when the
         network gives no finite result even in float32.
         """
+        self._restore(source, target, (0, 0))
+
+    def _restore(self, source: Pixels, target: Pixels, place: tuple[int, int]) -> None:
+        """The same for a part of the picture whose first pixel lies at `place` (row, column)."""
         height, width = source.shape[:2]
         if self._fits(source):
-            target[:] = self._piece(source)
+            target[:] = self._piece(source, *place)
         else:
             facts = self.method.facts
             rows = axis(height, self.largest[0], facts.overlap, facts.size_multiple)
             columns = axis(width, self.largest[1], facts.overlap, facts.size_multiple)
-            run_tiled(source, target, rows, columns, self._piece)
+            run_tiled(source, target, rows, columns, lambda tile, y, x: self._piece(tile, place[0] + y, place[1] + x))
 
-    def _piece(self, pixels: Pixels) -> Pixels:
+    def _piece(self, pixels: Pixels, top: int, left: int) -> Pixels:
         """One tile; splits itself further when it does not fit into memory."""
         if self._fits(pixels):
-            restored = self._attempt(pixels)
+            restored = self._attempt(pixels, replace(self.request, place=(top, left)))
             if restored is not None:
                 return restored
             self._shrink(pixels)
         restored = np.empty_like(pixels)
-        self.restore(pixels, restored)
+        self._restore(pixels, restored, (top, left))
         return restored
 
-    def _attempt(self, pixels: Pixels) -> Pixels | None:
+    def _attempt(self, pixels: Pixels, request: Request) -> Pixels | None:
         """None when the device ran out of memory."""
         try:
-            restored = self._compute(pixels, self.dtype)
+            restored = self._compute(pixels, request, self.dtype)
             if restored is None and self.dtype != torch.float32:
-                restored = self._compute(pixels, torch.float32)
+                restored = self._compute(pixels, request, torch.float32)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 return None
@@ -78,7 +83,7 @@ class Forward:
         self.used = max(self.used, (pixels.shape[0], pixels.shape[1]))
         return restored
 
-    def _compute(self, pixels: Pixels, dtype: torch.dtype) -> Pixels | None:
+    def _compute(self, pixels: Pixels, request: Request, dtype: torch.dtype) -> Pixels | None:
         """One pass of the network; None when the result is not finite."""
         height, width = pixels.shape[:2]
         with (
@@ -90,7 +95,7 @@ class Forward:
             batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self.device)
             batch = padding.pad(batch, self.method.facts.size_multiple)
             batch = batch.contiguous(memory_format=torch.channels_last)
-            restored = padding.crop(self.method.restore(batch, self.request), height, width).float()
+            restored = padding.crop(self.method.restore(batch, request), height, width).float()
             if not torch.isfinite(restored).all():
                 return None
             pixels_out: Tensor = restored[0].clamp(0, 1).permute(1, 2, 0)

@@ -3,14 +3,14 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from airtool.engine.compare import Pixels, half, side_by_side
+from airtool.engine.compare import Pixels, bare_png, half, side_by_side
 from airtool.engine.records import Record
 from airtool.engine.tasks import Task
 from airtool.errors import AirtoolError, PictureError
@@ -123,14 +123,14 @@ class Pipeline:
             height, width = opened.picture.rgb.shape[:2]
             self._in_flight += height * width - pixels
             pixels = height * width
+            maps = self._session.explain(opened.picture.rgb) if task.explanations else {}
             restored = self._session.restore(opened.picture, in_place=True)
         except Exception as error:
             failed: Future[Record] = Future()
             failed.set_result(_failure(task, error))
             self._writing.append((pixels, failed))
             return
-        before = opened.before
-        saving = self._writers.submit(self._save, task, restored, before)
+        saving = self._writers.submit(self._save, task, restored, opened.before, maps)
         self._writing.append((pixels, saving))
 
     def _finish_next(self) -> Record:
@@ -140,15 +140,17 @@ class Pipeline:
         self.records.append(record)
         return record
 
-    def _save(self, task: Task, restored: "Restored", before: Pixels | None) -> Record:
+    def _save(self, task: Task, restored: "Restored", before: Pixels | None, maps: Mapping[str, Pixels]) -> Record:
         """Encode and write one picture; runs in a thread."""
         picture = restored.picture
         height, width = picture.rgb.shape[:2]
         try:
             data = encode(picture, task.job.format, self._quality)
+            # These first, so that a picture one of whose companions failed is not taken for done by --resume.
             if before is not None and task.comparison is not None:
-                # First, so that a picture whose comparison failed is not taken for done by --resume.
                 write_atomic(task.comparison, side_by_side(before, half(picture.rgb)), overwrite=True)
+            for name, target in task.explanations.items():
+                write_atomic(target, bare_png(maps[name]), overwrite=True)
             if task.job.target is None:
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
@@ -164,6 +166,8 @@ class Pipeline:
             height=height,
             seconds=restored.seconds,
             tile=restored.tile,
+            degradation=restored.degradation,
+            guessed=restored.guessed,
             notes=(*restored.notes, *lossy_changes(picture, task.job.format)),
         )
 

@@ -30,6 +30,10 @@ class Record:
     """In the network, without reading and writing."""
     tile: tuple[int, int] | None = None
     """(height, width) in pixels of the largest piece that went through the network at once."""
+    degradation: tuple[str, ...] = ()
+    """What the method was asked to remove; empty for blind methods."""
+    guessed: bool = False
+    """Whether the method worked that out itself."""
     message: str | None = None
     """Why it failed, in one line."""
     notes: tuple[str, ...] = ()

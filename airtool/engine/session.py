@@ -1,24 +1,30 @@
 """A method made ready to restore pictures of any size on one device."""
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from airtool.engine.device import pick_device, pick_precision, threads
-from airtool.engine.forward import Forward
+from airtool.engine.forward import Forward, reproducible
+from airtool.engine.look import crops
 from airtool.engine.memory import activation_budget, tile_shape
-from airtool.engine.padding import round_up
+from airtool.engine.padding import pad, round_up
 from airtool.engine.settings import Settings, parse_precision
 from airtool.engine.tiles import Pixels
 from airtool.errors import UsageError
+from airtool.images.opencv import cv2
 from airtool.images.picture import Picture
-from airtool.methods.base import Method, Request
+from airtool.methods.base import ExplainingMethod, LabelledMethod, Method, Request
+
+EXPLAINED_PIXELS = 1_000_000
+"""Explanations are looked at on a screen, and have to come from one pass over the whole picture."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,10 @@ class Restored:
     seconds: float
     notes: tuple[str, ...]
     """What did not go as planned, in words."""
+    degradation: tuple[str, ...] = ()
+    """What the method was asked to remove; empty for blind methods."""
+    guessed: bool = False
+    """Whether the method worked that out itself, because nobody had said it."""
 
 
 class Session:
@@ -50,8 +60,8 @@ class Session:
         facts = method.facts
         if facts.needs == "nothing" and self.settings.degradation:
             raise UsageError(f"{facts.name} finds out itself what to remove: leave the degradation out")
-        if facts.needs != "nothing" and not self.settings.degradation:
-            raise UsageError(f"{facts.name} has to be told what to remove: name the degradation")
+        if facts.needs == "label" and self.settings.degradation:
+            cast(LabelledMethod, method).check(self.settings.degradation)
         self.device = pick_device(self.settings.device)
         self.dtype = pick_precision(self.settings.precision, self.device)
         # PyTorch's stubs lack the overload with a device and a memory format.
@@ -64,7 +74,7 @@ class Session:
         gives no finite result. The message does not name the picture: only the caller knows it.
         """
         target = np.empty_like(rgb)
-        self._forward(rgb).restore(rgb, target)
+        self._forward(rgb, self._degradation(rgb)).restore(rgb, target)
         return target
 
     def restore_picture(self, picture: Picture) -> Picture:
@@ -80,7 +90,8 @@ class Session:
         in_place: overwrite `picture.rgb`, which saves 12 bytes a pixel; what was given is then of no more use.
         """
         start = time.perf_counter()
-        forward = self._forward(picture.rgb)
+        degradation = self._degradation(picture.rgb)
+        forward = self._forward(picture.rgb, degradation)
         rgb = picture.rgb if in_place else np.empty_like(picture.rgb)
         forward.restore(picture.rgb, rgb)
         if picture.grey:
@@ -89,7 +100,33 @@ class Session:
         if forward.short_of_memory:
             height, width = forward.used
             notes = (f"memory was short, tiles were cut down to at most {width} x {height} pixels",)
-        return Restored(picture.with_rgb(rgb), forward.used, time.perf_counter() - start, notes)
+        return Restored(
+            picture.with_rgb(rgb),
+            forward.used,
+            time.perf_counter() - start,
+            notes,
+            degradation,
+            guessed=bool(degradation) and not self.settings.degradation,
+        )
+
+    def explain(self, rgb: Pixels) -> dict[str, Pixels]:
+        """What the method saw in a picture (H, W, 3): maps by name, (H, W, 3) float32 in [0, 1].
+
+        Computed from the picture reduced to at most EXPLAINED_PIXELS, in float32, and enlarged again. Empty for a
+        method that explains nothing.
+        """
+        facts = self.method.facts
+        if not facts.explains:
+            return {}
+        height, width = rgb.shape[:2]
+        scale = min(1.0, math.sqrt(EXPLAINED_PIXELS / (height * width)))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False) if scale < 1 else rgb
+        request = Request((picture_seed(rgb, self.settings.seed),), self._degradation(rgb))
+        with torch.inference_mode(), reproducible():
+            batch = pad(self._batch(small[None]), facts.size_multiple)
+            maps = cast(ExplainingMethod, self.method).explain(batch, request)
+        return {name: _enlarged(each[0], small.shape, rgb.shape) for name, each in maps.items()}
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides the result, for reports."""
@@ -105,7 +142,20 @@ class Session:
             "threads": threads(self.device),
         }
 
-    def _forward(self, rgb: Pixels) -> Forward:
+    def _degradation(self, rgb: Pixels) -> tuple[str, ...]:
+        """What to ask the method to remove from a picture: what the user said, or what the method takes it for."""
+        if self.method.facts.needs != "label" or self.settings.degradation:
+            return self.settings.degradation
+        with torch.inference_mode(), reproducible():
+            seen = self._batch(crops(rgb, self.method.facts.size_multiple))
+            return cast(LabelledMethod, self.method).guess(seen)
+
+    def _batch(self, pictures: Pixels) -> torch.Tensor:
+        """(N, H, W, 3) as the (N, 3, H, W) batch that networks take."""
+        batch = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+        return batch.to(self.device).contiguous(memory_format=torch.channels_last)
+
+    def _forward(self, rgb: Pixels, degradation: tuple[str, ...]) -> Forward:
         height, width = rgb.shape[:2]
         multiple = self.method.facts.size_multiple
         if self.settings.tile is None:
@@ -115,8 +165,17 @@ class Session:
             largest = round_up(height, multiple), round_up(width, multiple)
         else:
             largest = self.settings.tile, self.settings.tile
-        request = Request(seeds=(picture_seed(rgb, self.settings.seed),), degradation=self.settings.degradation)
+        request = Request(seeds=(picture_seed(rgb, self.settings.seed),), degradation=degradation)
         return Forward(self.method, request, self.device, self.dtype, largest)
+
+
+def _enlarged(shown: torch.Tensor, small: tuple[int, ...], full: tuple[int, ...]) -> Pixels:
+    """A map (1 or 3, h, w), padded, as (H, W, 3) of the whole picture."""
+    pixels = shown.float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()[: small[0], : small[1]]
+    pixels = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    if pixels.shape[:2] == full[:2]:
+        return pixels
+    return np.clip(cv2.resize(pixels, (full[1], full[0]), interpolation=cv2.INTER_LINEAR), 0.0, 1.0)
 
 
 def picture_seed(rgb: Pixels, seed: int) -> int:

@@ -61,3 +61,17 @@ def parse_tile(text: str) -> int | None:
     if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < SMALLEST_TILE:
         raise UsageError(f"--tile {text}: give a number of pixels from {SMALLEST_TILE} on, auto or off")
     return int(text)
+
+
+def parse_degradation(text: str | None) -> tuple[str, ...]:
+    """The value of ``--degradation`` for `Settings.degradation`: "rain", "noise:25", or several with commas.
+
+    Raises UsageError for an unknown degradation or an amount out of its range.
+    """
+    if text is None:
+        return ()
+    # Not at the top: most runs name no degradation, and this brings in OpenCV.
+    from airtool.degradations.compose import parse_steps
+
+    parse_steps(text)
+    return tuple(item.strip() for item in text.split(","))

@@ -1,8 +1,8 @@
 """What a batch consists of, planned before anything heavy is loaded."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from airtool.errors import UsageError
@@ -17,6 +17,8 @@ class Task:
     job: Job
     comparison: Path | None = None
     """File of the before/after picture; None: not wanted."""
+    explanations: Mapping[str, Path] = field(default_factory=dict)
+    """Files of what the method saw, by the names of the maps."""
 
     @property
     def name(self) -> str:
@@ -29,33 +31,60 @@ class Task:
         return "standard output" if self.job.target is None else shown(self.job.target)
 
 
-def plan_comparisons(jobs: Sequence[Job], folder: str, out: str, *, replace: bool) -> list[Task]:
-    """Tasks with a before/after picture each: the input's tree below `folder`, the input's whole name and ``.jpg``.
+def plan_tasks(
+    jobs: Sequence[Job],
+    out: str,
+    *,
+    compare: str | None = None,
+    explain: str | None = None,
+    maps: Sequence[str] = (),
+    replace: bool,
+) -> list[Task]:
+    """One task a job, with the pictures that are wanted beside the restored one.
 
-    Names stay as distinct as the inputs' own ("a.png" and "a.tif" become "a.png.jpg" and "a.tif.jpg").
-    replace: allow files that are there already. Raises UsageError for those otherwise, for a folder in which a
-    comparison could be taken for an input or an output, and for inputs of one name from several folders.
+    compare: folder of the before/after pictures, NAME.jpg. explain: folder of what the method saw, NAME.MAP.png for
+    each of `maps`. NAME is the input's whole name, in the input's tree, so names stay as distinct as the inputs' own
+    ("a.png" and "a.tif" become "a.png.jpg" and "a.tif.jpg"). replace: allow files that are there already. Raises
+    UsageError for those otherwise, for a folder in which such a picture could be taken for an input or an output, and
+    for inputs of one name from several folders.
     """
+    comparisons: list[Path | None] = [None] * len(jobs)
+    explanations: list[Mapping[str, Path]] = [{}] * len(jobs)
+    if compare is not None:
+        comparisons = [each["jpg"] for each in _beside(jobs, "--compare", compare, out, ("jpg",), replace)]
+    if explain is not None:
+        files = _beside(jobs, "--explain", explain, out, [f"{name}.png" for name in maps], replace)
+        explanations = [{name: each[f"{name}.png"] for name in maps} for each in files]
+    return [Task(*each) for each in zip(jobs, comparisons, explanations, strict=True)]
+
+
+def _beside(
+    jobs: Sequence[Job], option: str, folder: str, out: str, endings: Sequence[str], replace: bool
+) -> list[dict[str, Path]]:
+    """For each job its further pictures in `folder`, by ending."""
     real = Path(os.path.realpath(folder))
     if real.exists() and not real.is_dir():
-        raise UsageError(f"--compare {shown(folder)} is a file: name a folder")
+        raise UsageError(f"{option} {shown(folder)} is a file: name a folder")
     if real == Path(os.path.realpath(out)):
-        raise UsageError(f"--compare {shown(folder)} is also the output folder: name another one")
+        raise UsageError(f"{option} {shown(folder)} is also the output folder: name another one")
     for job in jobs:
         root = job.source.root
         if root is not None and real.is_relative_to(os.path.realpath(root)):
-            raise UsageError(f"--compare {shown(folder)} lies inside the input folder {shown(root)}: name another one")
+            raise UsageError(f"{option} {shown(folder)} lies inside the input folder {shown(root)}: name another one")
     inputs = {os.path.realpath(job.source.path) for job in jobs if job.source.path is not None}
     outputs = {os.path.realpath(job.target) for job in jobs if job.target is not None}
-    targets: dict[Path, Job] = {}
+    planned: list[dict[str, Path]] = []
+    targets: set[Path] = set()
     for job in jobs:
-        target = Path(folder) / f"{job.source.relative}.jpg"
-        if target in targets:
-            raise UsageError(f"two inputs are called {shown(job.source.relative)}: compare them in two runs")
-        if os.path.realpath(target) in inputs | outputs:
-            raise UsageError(f"the comparison {shown(target)} is also an input or output: compare in another folder")
-        targets[target] = job
-    taken = [target for target in targets if os.path.lexists(target)]
+        files = {ending: Path(folder) / f"{job.source.relative}.{ending}" for ending in endings}
+        for target in files.values():
+            if target in targets:
+                raise UsageError(f"two inputs are called {shown(job.source.relative)}: use {option} in two runs")
+            if os.path.realpath(target) in inputs | outputs:
+                raise UsageError(f"{option}: {shown(target)} is also an input or output: name another folder")
+            targets.add(target)
+        planned.append(files)
+    taken = [target for files in planned for target in files.values() if os.path.lexists(target)]
     if taken and not replace:
         raise UsageError(f"already there: {listing(taken)}; pass --overwrite to replace, or name another folder")
-    return [Task(job, target) for target, job in targets.items()]
+    return planned

@@ -77,14 +77,16 @@ def weights(along: Axis) -> list[Pixels]:
     ]
 
 
-def run_tiled(source: Pixels, target: Pixels, rows: Axis, columns: Axis, restore: Callable[[Pixels], Pixels]) -> None:
+def run_tiled(
+    source: Pixels, target: Pixels, rows: Axis, columns: Axis, restore: Callable[[Pixels, int, int], Pixels]
+) -> None:
     """Restore `source` (H, W, 3) tile by tile into `target` of the same shape.
 
-    `target` may be `source` itself: a band of rows is written only when no later tile reads it. Beyond the two
-    arrays, memory holds one band of tiles.
+    `restore` gets a tile with the row and column of its first pixel. `target` may be `source` itself: a band of rows
+    is written only when no later tile reads it. Beyond the two arrays, memory holds one band of tiles.
     """
     if len(rows.starts) == len(columns.starts) == 1:
-        target[:] = restore(source)
+        target[:] = restore(source, 0, 0)
         return
     row_weights, column_weights = weights(rows), weights(columns)
     band = np.zeros((rows.tile, source.shape[1], 3), np.float32)
@@ -93,7 +95,8 @@ def run_tiled(source: Pixels, target: Pixels, rows: Axis, columns: Axis, restore
         for column, left in enumerate(columns.starts):
             right = columns.end(column)
             share = row_weights[index][:, None] * column_weights[column]
-            band[:height, left:right] += restore(source[top : top + height, left:right]) * share[..., None]
+            restored = restore(source[top : top + height, left:right], top, left)
+            band[:height, left:right] += restored * share[..., None]
         done = (rows.starts[index + 1] if index + 1 < len(rows.starts) else rows.length) - top
         target[top : top + done] = band[:done]
         # What the next band of tiles has a share in moves up.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from airtool.methods.facts import MethodFacts
 from airtool.methods.objective import Objective
 
-__all__ = ["Method", "MethodClass", "MethodFacts", "Request"]
+__all__ = ["ExplainingMethod", "LabelledMethod", "Method", "MethodClass", "MethodFacts", "Request"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,9 @@ class Request:
     seeds: tuple[int, ...] = ()
     """One seed a picture, derived from the run's seed and the picture's content."""
     degradation: tuple[str, ...] = ()
-    """Names of the degradations to remove, in order; empty for blind restoration."""
+    """Degradations to remove, in order, with or without amounts ("noise:25"); empty for blind restoration."""
+    place: tuple[int, int] = (0, 0)
+    """(top, left) in the whole picture of the first pixel of the batch, so that tiles can share what is random."""
 
 
 class Method(Protocol):
@@ -42,6 +44,29 @@ class Method(Protocol):
 
     def bytes_per_pixel(self) -> int:
         """Peak activation memory of ``restore`` in bytes for each input pixel of a float32 batch of one."""
+        ...
+
+
+class LabelledMethod(Method, Protocol):
+    """A method that has to be told the degradation: ``facts.needs`` is "label"."""
+
+    def check(self, degradation: tuple[str, ...]) -> None:
+        """Raise UsageError, which names what these weights know, unless they can remove this."""
+        ...
+
+    def guess(self, crops: Tensor) -> tuple[str, ...]:
+        """What to ask of ``restore`` for one picture, from crops of it (N, 3, H, W) as ``restore`` takes them.
+
+        Raises UsageError when these weights cannot tell.
+        """
+        ...
+
+
+class ExplainingMethod(Method, Protocol):
+    """A method that can show what it saw: ``facts.explains`` is not empty."""
+
+    def explain(self, pictures: Tensor, request: Request) -> dict[str, Tensor]:
+        """Maps by the names in ``facts.explains``, (N, 1 or 3, H, W) in [0, 1], for pictures as ``restore`` takes."""
         ...
 
 

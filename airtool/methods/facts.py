@@ -24,6 +24,8 @@ class MethodFacts:
     """exact: purely local; approximate: uses whole-picture statistics; discouraged: needs the whole picture."""
     overlap: int
     """Pixels by which neighbouring tiles should overlap."""
+    explains: tuple[str, ...] = ()
+    """Names of the maps that it can show with ``--explain``."""
     summary: str = ""
     """One line for lists."""
     implementation: str = ""

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from airtool.benches.pairs import pair_paths
 from airtool.degradations import DEGRADATIONS
-from airtool.degradations.compose import Step, compose, sample_step
+from airtool.degradations.compose import Step, compose, sample_step, shown_steps
+from airtool.degradations.srgb import to_linear, to_srgb
 from airtool.errors import UsageError
 from airtool.images.decode import read
 from airtool.images.discover import discover
@@ -33,6 +34,12 @@ removes the compression artefacts of the clean photographs."""
 LAYER_GAIN = (0.6, 1.3)
 """Range of the strength at which a real layer is added to another picture."""
 
+DARKEST, PALEST = 2.0, 0.25
+"""A toned picture keeps at least 2^-DARKEST of its linear light, or all but PALEST of its contrast."""
+
+UNTONED = {"haze", "low-light"}
+"""Degradations whose ground truth is never toned: to tell them from a scene's own tone is what training is for."""
+
 
 def load_folder(folder: Path) -> list[Stored]:
     """All pictures of a folder as 8-bit RGB (H, W, 3). Raises UsageError when it is missing or empty."""
@@ -50,9 +57,10 @@ class PairedPictures:
     degraded: list[Stored]
     ground_truth: list[Stored]
     use: str
+    label: str
 
 
-def load_pairs(degraded: Path, ground_truth: Path, use: str) -> PairedPictures:
+def load_pairs(degraded: Path, ground_truth: Path, use: str, label: str = "") -> PairedPictures:
     """Read and pair two folders. Raises UsageError when pictures do not pair up or differ in size."""
     pairing = pair_paths(str(degraded), str(ground_truth))
     first: list[Stored] = []
@@ -64,7 +72,7 @@ def load_pairs(degraded: Path, ground_truth: Path, use: str) -> PairedPictures:
         second.append(_stored(read(pair.ground_truth.path)))
         if first[-1].shape != second[-1].shape:
             raise UsageError(f"{pair.degraded.path} and its ground truth differ in size: a pair must match")
-    return PairedPictures(first, second, use)
+    return PairedPictures(first, second, use, label)
 
 
 class SampleMaker:
@@ -83,14 +91,18 @@ class SampleMaker:
         shares = np.array([recipe.mix[kind] for kind in self.kinds], dtype=np.float64)
         self.limits = np.cumsum(shares / shares.sum())
 
-    def __call__(self, index: int) -> tuple[Pixels, Pixels]:
-        """Degraded and clean crop number `index`, each (3, patch, patch) float32 in [0, 1]."""
+    def __call__(self, index: int) -> tuple[Pixels, Pixels, str]:
+        """Degraded and clean crop number `index`, each (3, patch, patch) float32 in [0, 1], and what was done.
+
+        The last is "clean", degradations with their amounts such as "rain:0.42,noise:11.3", or the label of the pair.
+        """
         rng = np.random.default_rng(np.random.SeedSequence([self.recipe.seed, index]))
         kind = self.kinds[min(int(np.searchsorted(self.limits, rng.random(), side="right")), len(self.kinds) - 1)]
         paired = self.pairs.get(kind)
+        label = paired.label if paired else kind
         if paired is None:
-            clean = self._clean_crop(rng)
-            degraded = degrade(clean, kind, rng)
+            clean = self._clean_crop(rng, may_tone=not UNTONED.intersection(kind.split("+")))
+            degraded, label = degrade(clean, kind, rng)
         elif paired.use == "layers":
             clean = self._clean_crop(rng)
             degraded = self._add_layer(clean, paired, rng)
@@ -99,16 +111,17 @@ class SampleMaker:
         # The files that the network will meet hold 8 bits.
         degraded = np.rint(np.clip(degraded, 0.0, 1.0) * 255.0).astype(np.float32) / 255.0
         inner = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
-        return turn(degraded[inner], clean[inner], rng)
+        return *turn(degraded[inner], clean[inner], rng), label
 
-    def _clean_crop(self, rng: np.random.Generator) -> Pixels:
+    def _clean_crop(self, rng: np.random.Generator, may_tone: bool = True) -> Pixels:
         picture = self.clean[int(rng.integers(len(self.clean)))]
         side = self.recipe.patch + 2 * MARGIN
         shrink = rng.uniform(1.0, LARGEST_SHRINK) if rng.random() < SHRINK_SHARE else 1.0
         crop = random_crop(picture, round(side * shrink), rng)
         if crop.shape[0] != side:
             crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-        return crop.astype(np.float32) / 255.0
+        clean = crop.astype(np.float32) / 255.0
+        return tone(clean, rng) if may_tone and self.recipe.tone and rng.random() < self.recipe.tone else clean
 
     def _add_layer(self, clean: Pixels, paired: PairedPictures, rng: np.random.Generator) -> Pixels:
         which = int(rng.integers(len(paired.degraded)))
@@ -133,12 +146,20 @@ def check_kind(kind: str, pairs: Mapping[str, PairedPictures]) -> None:
             )
 
 
-def degrade(clean: Pixels, kind: str, rng: np.random.Generator) -> Pixels:
-    """Degrade (H, W, 3) by degradations joined by "+", amounts drawn from their training ranges."""
+def degrade(clean: Pixels, kind: str, rng: np.random.Generator) -> tuple[Pixels, str]:
+    """Degrade (H, W, 3) by degradations joined by "+", amounts drawn from their training ranges, and say how."""
     if kind == CLEAN:
-        return clean
+        return clean, CLEAN
     steps: list[Step] = [sample_step(name, rng) for name in kind.split("+")]
-    return compose(clean, steps, rng)[0]
+    return compose(clean, steps, rng)[0], shown_steps(steps)
+
+
+def tone(picture: Pixels, rng: np.random.Generator) -> Pixels:
+    """Darken in linear light, or mix with a pale grey, by a drawn amount; what a dim or misty scene looks like."""
+    if rng.random() < 0.5:
+        return to_srgb(to_linear(picture) * np.float32(2.0 ** -rng.uniform(0.0, DARKEST)))
+    veil = np.float32(rng.uniform(0.0, PALEST))
+    return picture * (1 - veil) + veil * np.float32(rng.uniform(0.6, 0.95))
 
 
 def random_crop(picture: npt.NDArray, side: int, rng: np.random.Generator) -> npt.NDArray:

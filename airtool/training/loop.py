@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from airtool.errors import AirtoolError, UsageError
-from airtool.methods.objective import Objective
+from airtool.methods.objective import Batch, Objective
 from airtool.methods.registry import method_class, preset_config
 from airtool.methods.weights import write_weights
 from airtool.training.checkpoint import load_checkpoint, plain_recipe, save_checkpoint
@@ -18,6 +18,7 @@ from airtool.training.data import SampleMaker, load_folder, load_pairs
 from airtool.training.ema import EMA
 from airtool.training.recipe import Recipe
 from airtool.training.samples import batches
+from airtool.training.start import start_from
 from airtool.training.validation import Validation, gains
 
 Say = Callable[[str], None]
@@ -39,6 +40,8 @@ class Options:
     """auto, fp32 or bf16 (autocast)."""
     workers: int = 1
     """Processes a training process that make samples."""
+    start: Path | None = None
+    """Weights file to begin from; a checkpoint in `out` goes before it."""
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,18 @@ class _Run:
         self.device: torch.device = accelerator.device
         clean = [picture for folder in recipe.clean for picture in load_folder(options.data / folder)]
         pairs = {
-            name: load_pairs(options.data / each.degraded, options.data / each.ground_truth, each.use)
+            name: load_pairs(options.data / each.degraded, options.data / each.ground_truth, each.use, each.label)
             for name, each in recipe.pairs.items()
         }
         self.maker = SampleMaker(recipe, clean, pairs)
         self.validation = Validation(recipe, load_folder(options.data / recipe.validation))
         torch.manual_seed(recipe.seed)
         self.config = preset_config(recipe.method, recipe.preset)
+        self.checkpoint = options.out / "checkpoint.pt"
         objective = method_class(recipe.method).objective(self.config, recipe.objective)
+        if options.start is not None and not self.checkpoint.exists():
+            taken, all_tensors = start_from(objective, options.start)
+            self.say(f"started from {options.start}: {taken} of {all_tensors} tensors")
         # PyTorch's stubs lack the overload with a device and a memory format.
         objective.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective: Objective = objective
@@ -120,7 +127,6 @@ class _Run:
         self.precision = options.precision
         if self.precision == "auto":
             self.precision = "bf16" if bf16_pays(self.device) else "fp32"
-        self.checkpoint = options.out / "checkpoint.pt"
         if self.checkpoint.exists():
             self._resume()
         self.before = self.validation.input_psnr()
@@ -152,8 +158,8 @@ class _Run:
         )  # fmt: skip
         mark, mark_step = time.monotonic(), self.step
         try:
-            for degraded, clean in sources:
-                losses = self._train_step(degraded, clean)
+            for degraded, clean, labels in sources:
+                losses = self._train_step(degraded, clean, tuple(labels))
                 done = self.step
                 if done % 50 == 0 or done == recipe.steps:
                     values = {name: float(value.detach()) for name, value in losses.items()}
@@ -182,7 +188,9 @@ class _Run:
         self._save()
         return Outcome(self.step, self.step >= recipe.steps, self.options.out / "weights.safetensors")
 
-    def _train_step(self, degraded: torch.Tensor, clean: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _train_step(
+        self, degraded: torch.Tensor, clean: torch.Tensor, labels: tuple[str, ...]
+    ) -> dict[str, torch.Tensor]:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step)
         degraded, clean = (
@@ -190,7 +198,7 @@ class _Run:
             for each in (degraded, clean)
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses: dict[str, torch.Tensor] = self.model(degraded, clean, self.step)
+            losses: dict[str, torch.Tensor] = self.model(Batch(degraded, clean, labels), self.step)
         self.optimiser.zero_grad()
         self.accelerator.backward(losses["loss"])
         torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)

@@ -24,6 +24,8 @@ class Pairs:
     use: Literal["pairs", "layers"] = "pairs"
     """pairs: as they are. layers: the difference (degraded - ground truth) is added to other clean pictures, which
     makes a few real rain pictures go a long way; right only for degradations that add light."""
+    label: str = ""
+    """What the pictures suffer from, for methods that have to be told: a degradation's name, or "" for unknown."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class Recipe:
     """Pictures a step, over all processes together."""
     patch: int = 96
     """Side of a training crop in pixels."""
+    tone: float = 0.0
+    """Share of the clean pictures that are darkened or made pale first, before they are degraded and as ground truth:
+    a dim or misty scene that is to stay so. Not where haze or low light is to be undone."""
     learning_rate: float = 1e-3
     """Peak of the schedule."""
     final_learning_rate: float = 1e-6

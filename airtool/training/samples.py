@@ -10,13 +10,13 @@ from airtool.images.opencv import cv2
 from airtool.training.data import SampleMaker
 
 
-class _Samples(Dataset[tuple[Tensor, Tensor]]):
+class _Samples(Dataset[tuple[Tensor, Tensor, str]]):
     def __init__(self, maker: SampleMaker) -> None:
         self.maker = maker
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        degraded, clean = self.maker(index)
-        return torch.from_numpy(degraded), torch.from_numpy(clean)
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
+        degraded, clean, label = self.maker(index)
+        return torch.from_numpy(degraded), torch.from_numpy(clean), label
 
 
 def _one_thread(_worker: int) -> None:
@@ -26,8 +26,9 @@ def _one_thread(_worker: int) -> None:
 
 def batches(
     maker: SampleMaker, first_step: int, last_step: int, workers: int, process: int = 0, processes: int = 1
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Degraded and clean batches, (batch / processes, 3, patch, patch), for the steps first_step..last_step - 1.
+) -> Iterator[tuple[Tensor, Tensor, tuple[str, ...]]]:
+    """Degraded and clean batches, (batch / processes, 3, patch, patch), with labels, one a step
+    from first_step up to, not including, last_step.
 
     Step s of process p of P takes the samples s * batch + p, s * batch + p + P, ...: all processes together see the
     same samples whatever their number.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from airtool.degradations import DEGRADATIONS
-from airtool.degradations.compose import Step, compose, picture_rng
+from airtool.degradations.compose import Step, compose, picture_rng, shown_steps
 from airtool.errors import UsageError
 from airtool.methods.objective import Objective
 from airtool.metrics.protocols import RGB
@@ -37,8 +37,7 @@ class Validation:
     def _degraded(self, clean: Pixels, kind: str) -> Pixels:
         if kind == CLEAN:
             return clean
-        steps = [Step(name, DEGRADATIONS[name].default) for name in kind.split("+")]
-        return compose(clean, steps, picture_rng(self.seed, clean))[0]
+        return compose(clean, _steps(kind), picture_rng(self.seed, clean))[0]
 
     def input_psnr(self) -> dict[str, float]:
         """Mean RGB PSNR in dB of the degraded crops themselves, by kind."""
@@ -49,9 +48,10 @@ class Validation:
         """Mean RGB PSNR in dB after restoration in float32, by kind."""
         scores = {}
         for kind in self.kinds:
+            label = CLEAN if kind == CLEAN else shown_steps(_steps(kind))
             values = []
             for clean in self.clean:
-                restored = objective.restore(_tensor(self._degraded(clean, kind), device))
+                restored = objective.restore(_tensor(self._degraded(clean, kind), device), (label,))
                 values.append(_psnr(restored[0].float().cpu().numpy().transpose(1, 2, 0), clean))
             scores[kind] = _mean(values)
         return scores
@@ -61,6 +61,10 @@ def gains(scores: Mapping[str, float], before: Mapping[str, float]) -> float:
     """Mean gain in dB over the degradations (not over clean): the figure by which the best weights are chosen."""
     kinds = [kind for kind in scores if kind != CLEAN]
     return _mean([scores[kind] - before[kind] for kind in kinds]) if kinds else 0.0
+
+
+def _steps(kind: str) -> list[Step]:
+    return [Step(name, DEGRADATIONS[name].default) for name in kind.split("+")]
 
 
 def _centre(picture: Stored, side: int) -> Pixels:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from airtool.errors import UsageError
 from airtool.methods.base import MethodFacts, Request
 
 
@@ -52,6 +53,8 @@ class FakeMethod:
         multiple: int = 8,
         overlap: int = 64,
         hook: Callable[[Tensor, Request], Tensor | None] | None = None,
+        needs: Any = "nothing",
+        explains: tuple[str, ...] = (),
     ) -> None:
         self.network = network or LocalNet()
         self.facts = MethodFacts(
@@ -60,9 +63,10 @@ class FakeMethod:
             paper="none",
             size_multiple=multiple,
             channel_order="rgb",
-            needs="nothing",
+            needs=needs,
             tiling=tiling,
             overlap=overlap,
+            explains=explains,
         )
         self.hook = hook
         self.shapes: list[tuple[int, int]] = []
@@ -74,3 +78,14 @@ class FakeMethod:
 
     def bytes_per_pixel(self) -> int:
         return 1000
+
+    def check(self, degradation: tuple[str, ...]) -> None:
+        if degradation != ("rain",):
+            raise UsageError(f"knows rain, not {degradation}")
+
+    def guess(self, crops: Tensor) -> tuple[str, ...]:
+        """Bright pictures are hazy, dark ones dark."""
+        return ("haze",) if crops.mean() > 0.5 else ("low-light",)
+
+    def explain(self, pictures: Tensor, request: Request) -> dict[str, Tensor]:
+        return {"negative": 1 - pictures, "grey": pictures.mean(1, keepdim=True)}

@@ -14,7 +14,7 @@ from airtool.engine.pipeline import Pipeline
 from airtool.engine.records import Record
 from airtool.engine.session import Session
 from airtool.engine.settings import Settings
-from airtool.engine.tasks import Task, plan_comparisons
+from airtool.engine.tasks import Task, plan_tasks
 from airtool.errors import UsageError
 from airtool.images.decode import read
 from airtool.images.discover import discover
@@ -187,7 +187,7 @@ def test_few_pictures_are_in_memory_at_once(folder: Path, tmp_path: Path, monkey
 
 def test_comparisons_show_both(folder: Path, tmp_path: Path) -> None:
     jobs = plan(discover([str(folder)]), tmp_path / "out").jobs
-    work = plan_comparisons(jobs, str(tmp_path / "both"), str(tmp_path / "out"), replace=False)
+    work = plan_tasks(jobs, str(tmp_path / "out"), compare=str(tmp_path / "both"), replace=False)
     method = FakeMethod(hook=lambda pictures, request: pictures * 0)
     assert {record.status for record in run(work, method=method)} == {"restored"}
     shown = read(tmp_path / "both" / "deep" / "1.png.jpg").rgb
@@ -199,12 +199,23 @@ def test_comparisons_show_both(folder: Path, tmp_path: Path) -> None:
     assert shown[:, width + 12 :].mean() < 0.02
 
 
+def test_explanations_lie_beside(folder: Path, tmp_path: Path) -> None:
+    jobs = plan(discover([str(folder)]), tmp_path / "out").jobs
+    maps = ("negative", "grey")
+    work = plan_tasks(jobs, str(tmp_path / "out"), explain=str(tmp_path / "seen"), maps=maps, replace=False)
+    records = run(work, method=FakeMethod(explains=maps, needs="label"))
+    assert {(record.status, record.guessed) for record in records} == {("restored", True)}
+    before, negative = read(folder / "deep" / "1.png").rgb, read(tmp_path / "seen" / "deep" / "1.png.negative.png").rgb
+    assert np.abs(negative - (1 - before)).max() < 1 / 255
+    assert (tmp_path / "seen" / "deep" / "1.png.grey.png").is_file()
+
+
 def test_comparisons_must_not_meet_inputs_or_outputs(folder: Path, tmp_path: Path) -> None:
     jobs = plan(discover([str(folder)]), tmp_path / "out").jobs
 
     def refused(where: Path) -> Iterator[str]:
         with pytest.raises(UsageError) as caught:
-            plan_comparisons(jobs, str(where), str(tmp_path / "out"), replace=False)
+            plan_tasks(jobs, str(tmp_path / "out"), compare=str(where), replace=False)
         yield str(caught.value)
 
     assert "output folder" in next(refused(tmp_path / "out"))

@@ -199,3 +199,53 @@ def test_devices_and_settings_that_cannot_be() -> None:
         Settings(device="gpu")
     with pytest.raises(UsageError, match="leave the degradation out"):
         Session(FakeMethod(), Settings(device="cpu", degradation=("rain",)))
+
+
+def test_tiles_know_their_place() -> None:
+    """What a method draws at random by place is the same for tiles, also for those that memory cuts further."""
+    rows = torch.arange(400).view(1, 1, -1, 1) / 400
+    columns = torch.arange(400).view(1, 1, 1, -1) / 400
+
+    def by_place(pictures: Tensor, request: Request) -> Tensor:
+        top, left = request.place
+        height, width = pictures.shape[2:]
+        if height * width > 150 * 150:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        field = rows[:, :, top : top + height] * columns[..., left : left + width]
+        return field.expand(1, 3, -1, -1).clone()
+
+    rgb = photograph(333, 270)
+    for tile in (128, 200):
+        session = Session(FakeMethod(hook=by_place), Settings(device="cpu", tile=tile))
+        expected = (rows * columns)[0, 0, :333, :270, None].expand(-1, -1, 3).numpy()
+        np.testing.assert_allclose(session.restore_array(rgb), expected, atol=1e-5)
+
+
+def test_a_method_that_has_to_be_told_is_told_or_guesses() -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def hook(pictures: Tensor, request: Request) -> None:
+        asked.append(request.degradation)
+
+    bright, dark = np.full((300, 20, 3), 0.9, np.float32), np.full((5, 3, 3), 0.1, np.float32)
+    guessing = Session(FakeMethod(hook=hook, needs="label"), Settings(device="cpu"))
+    found = [guessing.restore(picture(rgb)) for rgb in (bright, dark, bright)]
+    assert [each.degradation for each in found] == [("haze",), ("low-light",), ("haze",)] == asked
+    assert all(each.guessed for each in found)
+    asked.clear()
+    told = Session(FakeMethod(hook=hook, needs="label"), Settings(device="cpu", degradation=("rain",)))
+    restored = told.restore(picture(bright))
+    assert (restored.degradation, restored.guessed, asked) == (("rain",), False, [("rain",)])
+    with pytest.raises(UsageError, match="knows rain"):
+        Session(FakeMethod(needs="label"), Settings(device="cpu", degradation=("noise:25",)))
+
+
+def test_explanations_have_the_size_of_the_picture() -> None:
+    session = Session(FakeMethod(explains=("negative", "grey")), Settings(device="cpu"))
+    for height, width in ((45, 31), (1500, 1100)):
+        rgb = photograph(height, width)
+        maps = session.explain(rgb)
+        assert set(maps) == {"negative", "grey"}
+        assert all(each.shape == rgb.shape and each.dtype == np.float32 for each in maps.values())
+        assert np.abs(maps["negative"] - (1 - rgb)).mean() < 0.02
+    assert Session(FakeMethod(), Settings(device="cpu")).explain(rgb) == {}

@@ -7,16 +7,18 @@ import torch
 
 from airtool.methods.ndr.network import NDRConfig
 from airtool.methods.ndr.objective import NDRObjective, NDRSettings
+from airtool.methods.objective import Batch
 
 SIZES = NDRConfig(dim=8, blocks=(1, 1, 1, 1), refinement_blocks=1, block="nafnet", residual=True, degrad_dim=8, rank=2)
 CLEAN = torch.full((2, 3, 16, 16), 0.5)
 DEGRADED = CLEAN + torch.tensor([0.1, 0.2]).view(2, 1, 1, 1)
+BATCH = Batch(DEGRADED, CLEAN, ("noise:25", "noise:25"))
 
 
 def loss(step: int = 1, **settings: object) -> float:
     # With an identity start the untrained network returns its input, so the errors are 0.1 and 0.2 exactly.
     objective = NDRObjective(SIZES, NDRSettings(identity_start=True, degradation_every=2, **settings))
-    return float(objective(DEGRADED, CLEAN, step)["restoration"])
+    return float(objective(BATCH, step)["restoration"])
 
 
 def test_each_loss_by_hand() -> None:
@@ -34,11 +36,11 @@ def test_the_floor_falls_geometrically() -> None:
 
 def test_degrading_again_joins_at_its_steps_and_trains_the_dictionary() -> None:
     objective = NDRObjective(SIZES, NDRSettings(degradation_every=2, degradation_weight=1.0))
-    without, joined = objective(DEGRADED, CLEAN, 1), objective(DEGRADED, CLEAN, 2)
+    without, joined = objective(BATCH, 1), objective(BATCH, 2)
     assert "degradation" not in without
     total = float(joined["restoration"] + joined["degradation"])
     assert joined["loss"].item() == pytest.approx(total)
-    joined["degradation_only"] = joined["loss"] - objective(DEGRADED, CLEAN, 1)["loss"]
+    joined["degradation_only"] = joined["loss"] - objective(BATCH, 1)["loss"]
     joined["degradation_only"].backward()
     gradient = objective.both.degradation_representations.grad
     assert gradient is not None

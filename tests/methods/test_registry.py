@@ -11,6 +11,7 @@ import torch
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.methods.base import Request
+from airtool.methods.objective import Batch
 from airtool.methods.registry import METHODS, load_method, method_class, preset_config
 from airtool.methods.weights import damage, embedded, embedded_path, read_weights, write_weights
 
@@ -38,7 +39,7 @@ def test_every_embedded_method_restores_and_stays_within_its_size(name: str) -> 
 def test_every_method_trains(name: str) -> None:
     objective = method_class(name).objective(preset_config(name, "small"), {})
     degraded, clean = torch.rand(2, 1, 3, 32, 32)
-    losses = objective(degraded, clean, 0)
+    losses = objective(Batch(degraded, clean, ("rain:0.5",)), 0)
     losses["loss"].backward()
     silent = [key for key, parameter in objective.named_parameters() if parameter.grad is None]
     assert silent == []

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airtool.degradations.compose import parse_steps
 from airtool.errors import UsageError
 from airtool.training.data import SampleMaker, load_folder, load_pairs
 from airtool.training.recipe import Recipe
@@ -13,14 +14,18 @@ from airtool.training.samples import batches
 
 
 def maker(recipe: Recipe, data: Path) -> SampleMaker:
-    pairs = {name: load_pairs(data / p.degraded, data / p.ground_truth, p.use) for name, p in recipe.pairs.items()}
+    pairs = {
+        name: load_pairs(data / each.degraded, data / each.ground_truth, each.use, each.label)
+        for name, each in recipe.pairs.items()
+    }
     return SampleMaker(recipe, load_folder(data / "clean"), pairs)
 
 
 def test_samples_are_the_same_at_every_call_and_differ_from_each_other(tiny: Recipe, training_data: Path) -> None:
     first, second = maker(tiny, training_data), maker(tiny, training_data)
     for index in (7, 3, 3):
-        for ours, theirs in zip(first(index), second(index), strict=True):
+        assert first(index)[2] == second(index)[2]
+        for ours, theirs in zip(first(index)[:2], second(index)[:2], strict=True):
             assert ours.shape == (3, 32, 32)
             assert ours.dtype == np.float32
             np.testing.assert_array_equal(ours, theirs)
@@ -32,13 +37,13 @@ def test_shares_of_the_mix(tiny: Recipe, training_data: Path) -> None:
     made = maker(replace(tiny, mix={"clean": 1.0, "noise": 3.0}), training_data)
     samples = [made(index) for index in range(400)]
     # "clean" comes back to the last bit up to the 8 bits of a file; noise from sigma 1 on does not.
-    clean = sum(np.abs(degraded - truth).max() < 0.5 / 255 + 1e-6 for degraded, truth in samples)
+    clean = sum(np.abs(degraded - truth).max() < 0.5 / 255 + 1e-6 for degraded, truth, _ in samples)
     assert 70 <= clean <= 130
 
 
 def test_layers_carry_the_streak_to_other_pictures(tiny: Recipe, training_data: Path) -> None:
     made = maker(replace(tiny, mix={"streaks": 1.0}), training_data)
-    added = [degraded - truth for degraded, truth in (made(index) for index in range(60))]
+    added = [degraded - truth for degraded, truth, _ in (made(index) for index in range(60))]
     columns = [np.unique(np.nonzero(layer.max(axis=(0, 1)) > 0.1)[0]) for layer in added]
     assert any(len(each) for each in columns)
     assert all(len(each) <= 3 for each in columns)
@@ -46,13 +51,38 @@ def test_layers_carry_the_streak_to_other_pictures(tiny: Recipe, training_data: 
 
 
 def test_pairs_are_used_as_they_are(tiny: Recipe, training_data: Path) -> None:
-    pairs = {"streaks": replace(tiny.pairs["streaks"], use="pairs")}
+    pairs = {"streaks": replace(tiny.pairs["streaks"], use="pairs", label="streaks of light")}
     made = maker(replace(tiny, mix={"streaks": 1.0}, pairs=pairs), training_data)
-    for degraded, truth in (made(index) for index in range(20)):
+    for degraded, truth, label in (made(index) for index in range(20)):
+        assert label == "streaks of light"
         added = degraded - truth
         assert added.max() <= 60 / 255 + 1e-6
         assert np.count_nonzero(added.max(axis=(0, 1))) <= 3
         assert added.min() >= 0
+
+
+def test_labels_say_what_was_done(tiny: Recipe, training_data: Path) -> None:
+    made = maker(replace(tiny, mix={"rain+noise": 1.0, "clean": 1.0}), training_data)
+    labels = [made(index)[2] for index in range(30)]
+    assert "clean" in labels
+    for label in set(labels) - {"clean"}:
+        assert [step.name for step in parse_steps(label)] == ["rain", "noise"]
+
+
+def test_toned_ground_truths_are_darker_or_paler_but_never_where_tone_is_the_damage(
+    tiny: Recipe, training_data: Path
+) -> None:
+    def truth(kind: str, tone: float, index: int) -> np.ndarray:
+        return maker(replace(tiny, mix={kind: 1.0}, tone=tone), training_data)(index)[1]
+
+    for index in range(4):
+        for kind in ("haze", "low-light"):
+            np.testing.assert_array_equal(truth(kind, 1.0, index), truth(kind, 0.0, index))
+    for index in range(4):
+        plain, toned = np.sort(truth("clean", 0.0, index).ravel()), np.sort(truth("clean", 1.0, index).ravel())
+        # The crop is the same up to a flip, and its values keep their order.
+        assert toned.std() < plain.std()
+        assert np.corrcoef(plain, toned)[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from airtool.errors import AirtoolError, UsageError
+from airtool.methods.ndr.network import NDRConfig
 from airtool.methods.registry import load_method
+from airtool.methods.weights import write_weights
 from airtool.training.loop import Options, train
 from airtool.training.recipe import Recipe
 
@@ -54,6 +56,29 @@ def test_training_learns(tiny: Recipe, training_data: Path, tmp_path: Path) -> N
     train(recipe, options(training_data, tmp_path), lines.append)
     gain = float(next(line for line in lines if line.startswith("validation")).split("mean gain ")[1].split()[0])
     assert gain > 2.0, lines
+
+
+def test_a_run_starts_from_weights_that_fit(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    first = train(tiny, options(training_data, tmp_path / "first"), print)
+    lines: list[str] = []
+    # At a rate of almost nothing the weights stay what they were.
+    slow = replace(tiny, seed=99, learning_rate=1e-12, final_learning_rate=1e-12)
+    second = train(slow, options(training_data, tmp_path / "second", start=first.weights), lines.append)
+    started = next(line for line in lines if line.startswith("started from"))
+    ours, theirs = (load_method("ndr", each.weights).network.state_dict() for each in (second, first))
+    assert f"{len(theirs)} of {len(theirs)} tensors" in started
+    for key, tensor in theirs.items():
+        torch.testing.assert_close(ours[key], tensor, atol=1e-6, rtol=1e-3)
+    lines.clear()
+    train(slow, options(training_data, tmp_path / "second", start=first.weights), lines.append)
+    assert not any(line.startswith("started from") for line in lines), "a checkpoint goes first"
+
+
+def test_weights_of_which_nothing_fits_are_refused(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    strange = tmp_path / "strange.safetensors"
+    write_weights(strange, "ndr", NDRConfig(), {"stranger": torch.zeros(3)}, {}, half=False)
+    with pytest.raises(UsageError, match=r"no tensor of .*strange\.safetensors fits"):
+        train(tiny, options(training_data, tmp_path / "out", start=strange), print)
 
 
 def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(

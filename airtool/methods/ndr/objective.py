@@ -11,7 +11,7 @@ from torch import Tensor
 
 from airtool.methods.ndr.degrad import NDR
 from airtool.methods.ndr.network import NDRConfig
-from airtool.methods.objective import Objective
+from airtool.methods.objective import Batch, Objective
 
 PREFIX = "restoration_net."
 
@@ -59,7 +59,8 @@ class NDRObjective(Objective):
             assert reconstruction.bias is not None
             torch.nn.init.zeros_(reconstruction.bias)
 
-    def forward(self, degraded: Tensor, clean: Tensor, step: int) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        degraded, clean = batch.degraded, batch.clean
         restored, recognised = self.both.restoration_net.restore_and_recognise(degraded)
         restoration = self._distance(restored.float(), clean, step)
         losses = {"loss": restoration, "restoration": restoration.detach()}
@@ -78,7 +79,7 @@ class NDRObjective(Objective):
         squared = (restored - clean).square().mean((1, 2, 3)) + floor
         return (squared.sqrt() if self.settings.loss == "rmse" else torch.log10(squared)).mean()
 
-    def restore(self, degraded: Tensor) -> Tensor:
+    def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
         return self.both.restoration_net(degraded)
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
