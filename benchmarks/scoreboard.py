@@ -1,6 +1,7 @@
-"""Measure a weights file on every benchmark and write docs/scoreboard.md: make scoreboard AIRTOOL_DATA=DIR
+"""Measure the methods on every benchmark and write docs/scoreboard.md: make scoreboard AIRTOOL_DATA=DIR
 
-Needs the benchmark pictures (bench/ below AIRTOOL_DATA). Options: --weights FILE, --only NAME[,NAME], --out FILE.
+Needs the benchmark pictures (bench/ below AIRTOOL_DATA). Figures of each method are kept in docs/scoreboard/METHOD.json
+and the table is written from all of them, so methods, and with --only rows, can be measured one by one.
 """
 
 import argparse
@@ -19,10 +20,10 @@ import numpy as np
 from airtool.benches.evaluate import Restorer, Task, evaluate, task_of_pairs, task_of_synthesis
 from airtool.engine.session import open_session
 from airtool.images.picture import Picture
+from airtool.methods.registry import METHODS
+from airtool.methods.weights import embedded
 from airtool.metrics.protocols import parse_protocols
-from airtool.reports.record import Evaluation, versions
-from airtool.reports.rows import payload
-from airtool.reports.writers import plain
+from airtool.reports.record import versions
 
 SEED = 0
 """Of every synthesised input."""
@@ -39,6 +40,8 @@ class Row:
     """Folder below bench/ of real or published inputs..."""
     degradation: str | None = None
     """...or how they are synthesised."""
+    label: str | None = None
+    """What a method that has to be told is told; None: what was synthesised, or nothing where nothing is wrong."""
     published: str = ""
     """Figures of papers on this set; their protocol and noise differ in details."""
 
@@ -48,7 +51,7 @@ ROWS = (
     Row("CBSD68 noise 15", "CBSD68/gt", degradation="noise:15"),
     Row("CBSD68 noise 25", "CBSD68/gt", degradation="noise:25", published="DFPIR 31.47"),
     Row("CBSD68 noise 50", "CBSD68/gt", degradation="noise:50"),
-    Row("Rain100L", "Rain100L/gt", degraded="Rain100L/lq", published="NDR-Restore 35.42"),
+    Row("Rain100L", "Rain100L/gt", degraded="Rain100L/lq", label="rain", published="NDR-Restore 35.42"),
     Row("Kodak24 rain", KODAK, degradation="rain"),
     Row("Kodak24 haze", KODAK, degradation="haze"),
     Row("Kodak24 low-light", KODAK, degradation="low-light"),
@@ -58,7 +61,7 @@ ROWS = (
     Row("Kodak24 jpeg 20", KODAK, degradation="jpeg:20"),
     Row("Kodak24 camera-noise", KODAK, degradation="camera-noise"),
     Row("CBSD68 clean", "CBSD68/gt", degraded="CBSD68/gt"),
-    Row("Nam (real noise)", "Nam/gt", degraded="Nam/lq"),
+    Row("Nam (real noise)", "Nam/gt", degraded="Nam/lq", label="camera-noise"),
 )
 
 
@@ -73,96 +76,158 @@ class NonLocalMeans:
         # On four held-out photographs 0.6 or 0.8 sigma was the best of 0.4, 0.6, 0.8, 1.0 and 1.2 at every noise level.
         strength = 0.7 * self.sigma
         restored = cv2.fastNlMeansDenoisingColored(noisy, None, strength, strength, 7, 21)
-        return picture.with_rgb(restored.astype(np.float32) / 255)
+        return picture.with_rgb(restored.astype(np.float32) / np.float32(255))
 
     def describe(self) -> Mapping[str, Any]:
         return {"method": "OpenCV fastNlMeansDenoisingColored", "sigma": self.sigma}
 
 
-def task_of(row: Row, bench: Path) -> Task:
+def task_of(row: Row, bench: Path, limit: int | None) -> Task:
     if row.degradation is not None:
-        return task_of_synthesis(str(bench / row.ground_truth), row.degradation, SEED)
+        return task_of_synthesis(str(bench / row.ground_truth), row.degradation, SEED, limit)
     assert row.degraded is not None
-    return task_of_pairs(str(bench / row.degraded), str(bench / row.ground_truth))
+    return task_of_pairs(str(bench / row.degraded), str(bench / row.ground_truth), limit)
 
 
-def measure(row: Row, bench: Path, restorer: Restorer) -> tuple[Evaluation, float]:
-    """The evaluation and the seconds per megapixel of restoring."""
-    evaluation = evaluate(task_of(row, bench), parse_protocols("rgb,y"), restorer)
+def measure(row: Row, bench: Path, limit: int | None, restorer: Restorer) -> dict[str, Any]:
+    """One row's figures: PSNR in dB (None: identical) and SSIM, before and after, and seconds per megapixel."""
+    evaluation = evaluate(task_of(row, bench, limit), parse_protocols("rgb,y"), restorer)
     pixels = sum(result.width * result.height for result in evaluation.results)
     seconds = sum(result.seconds or 0.0 for result in evaluation.results)
-    return evaluation, seconds / pixels * 1e6
+    figures: dict[str, Any] = {"pictures": len(evaluation.results), "seconds_per_megapixel": seconds / pixels * 1e6}
+    for protocol, summary in evaluation.summary.items():
+        figures[protocol] = {
+            stage: {"psnr": mean.psnr if np.isfinite(mean.psnr) else None, "ssim": mean.ssim}
+            for stage, mean in summary.means.items()
+        }
+    return figures
 
 
-def line(row: Row, evaluation: Evaluation, rate: float, rival: str) -> str:
-    summary = evaluation.summary
-    before, after = summary["rgb"].means["input"], summary["rgb"].means["restored"]
-    luma = summary["y"].means["restored"].psnr
-    gain = f"{after.psnr - before.psnr:+.2f}" if np.isfinite(before.psnr) else ""
-    start = f"{before.psnr:.2f} / {before.ssim:.4f}" if np.isfinite(before.psnr) else "identical"
-    return (
-        f"| {row.name} | {len(evaluation.results)} | {start} | **{after.psnr:.2f}** / {after.ssim:.4f} "
-        f"| {gain} | {luma:.2f} | {rival} | {row.published} | {rate:.2f} |"
-    )
+def measure_method(method: str, rows: tuple[Row, ...], bench: Path, limit: int | None) -> dict[str, Any]:
+    """All rows of a method with its embedded weights; each row is printed when it is done."""
+    facts: dict[str, Any] = {}
+    figures = {}
+    for row in rows:
+        told = row.label or row.degradation if METHODS[method].needs == "label" else None
+        session = open_session(method, degradation=(told,) if told else ())
+        facts = {**session.describe(), "degradation": None}
+        figures[row.name] = {**measure(row, bench, limit, session), "told": told}
+        print(f"{method} | {row.name} | {cell(figures[row.name], 'restored')}", flush=True)
+    return {
+        "restoration": facts,
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": versions(),
+        "limit": limit,
+        "rows": figures,
+    }
+
+
+def cell(figures: Mapping[str, Any], stage: str) -> str:
+    """PSNR / SSIM."""
+    mean = figures["rgb"][stage]
+    return "identical" if mean["psnr"] is None else f"{mean['psnr']:.2f} / {mean['ssim']:.3f}"
+
+
+def table(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The Markdown table over all methods measured so far."""
+    names = [name for name in found if name in METHODS]
+    lines = [
+        "| set | input | " + " | ".join(f"`{name}`" for name in names) + " | NLM | published |",
+        "|---" * (len(names) + 4) + "|",
+    ]
+    for row in ROWS:
+        here = {name: each["rows"][row.name] for name, each in found.items() if row.name in each["rows"]}
+        if not any(name in here for name in names):
+            continue
+        first = next(iter(here.values()))
+        cells = [cell(here[name], "restored") if name in here else "" for name in names]
+        rival = cell(here[RIVAL], "restored") if RIVAL in here else ""
+        lines.append(f"| {row.name} | {cell(first, 'input')} | {' | '.join(cells)} | {rival} | {row.published} |")
+    rates = [
+        f"{np.median([row['seconds_per_megapixel'] for row in found[name]['rows'].values()]):.1f}" for name in names
+    ]
+    lines.append(f"| seconds per megapixel (median) | | {' | '.join(rates)} | | |")
+    return "\n".join(lines) + "\n"
 
 
 HEAD = """# Scoreboard
 
-{title}. One blind model for all rows; no row was used for training or for choosing weights.
+Each method with its embedded `small` weights. PSNR in dB / SSIM under the protocol `rgb` (8-bit values, whole picture,
+11x11 Gaussian window), means over the pictures. No row was used for training or for choosing weights. `ndr` and
+`up-restorer` are blind; a method that has to be told the degradation was told the true one, as its paper does, except
+for clean pictures, where it worked the label out itself. Synthesised inputs come from `airtool degrade`'s engine at the
+stated or default amount, float, not quantised. Published figures are the papers' own, under their own protocols, from
+networks of 25 to 40 million parameters. NLM is OpenCV's non-local means, told the noise level.
 
-Written by `make scoreboard` (`benchmarks/scoreboard.py`) on {date}; weights `{weights}`, sha256 `{sha256}`;
-{versions}; {device}, {precision}, {threads} threads, seed {seed}.
-
-PSNR in dB and SSIM under the protocol `rgb` (8-bit values, whole picture, 11x11 Gaussian window); `Y` is PSNR on luma
-under the protocol `y`. Synthesised inputs come from `airtool degrade`'s engine at the stated or default amount, float,
-not quantised. Published figures are the papers' own, under their own protocols, from networks of 25 to 40 million
-parameters. NLM is OpenCV's non-local means, told the noise level.
-
-| set | pictures | input | airtool | gain | Y | NLM | published | s/MP |
-|---|---|---|---|---|---|---|---|---|
 """
+
+
+def board(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The whole page."""
+    text = HEAD + table(found) + "\n## How\n\nWritten by `make scoreboard` (`benchmarks/scoreboard.py`).\n\n"
+    for name, each in found.items():
+        facts = each["restoration"]
+        if name not in METHODS:
+            continue
+        sample = f"; the first {each['limit']} pictures of each set only" if each["limit"] else ""
+        numbers = ", ".join(f"{what} {number}" for what, number in each["versions"].items())
+        text += (
+            f"- `{name}`: {each['date']}, `{facts['weights']}`, sha256 `{facts['sha256']}`; {facts['device']}, "
+            f"{facts['precision']}, {facts['threads']} threads, seed {facts['seed']}; {numbers}{sample}\n"
+        )
+    return text
+
+
+RIVAL = "nlm"
+"""Key of the classical rival's figures."""
+
+
+def measure_rival(bench: Path, limit: int | None) -> dict[str, Any]:
+    rows = {}
+    for row in ROWS:
+        if row.degradation is not None and row.degradation.startswith("noise:"):
+            rows[row.name] = measure(row, bench, limit, NonLocalMeans(float(row.degradation.split(":")[1])))
+    return {"date": time.strftime("%Y-%m-%d"), "versions": versions(), "limit": limit, "rows": rows}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=os.environ.get("AIRTOOL_DATA"))
-    parser.add_argument("--method", default="ndr")
-    parser.add_argument("--weights")
+    parser.add_argument("--method", help="comma-separated; default: every method with embedded weights, and the rival")
     parser.add_argument("--only", help="comma-separated beginnings of row names")
-    parser.add_argument("--out", type=Path, default=Path("docs/scoreboard.md"))
+    parser.add_argument("--limit", type=int, help="only the first so many pictures of each set: a sample, said so")
+    parser.add_argument("--out", type=Path, default=Path("docs"))
     arguments = parser.parse_args()
     if arguments.data is None or not (Path(arguments.data) / "bench").is_dir():
         print("name the folder that holds bench/ with --data or AIRTOOL_DATA", file=sys.stderr)
         return 2
     bench = Path(arguments.data) / "bench"
-    wanted = tuple(arguments.only.split(",")) if arguments.only else ("",)
-    session = open_session(arguments.method, arguments.weights)
-    facts = session.describe()
-    text = HEAD.format(
-        title=f"{session.method.facts.title}, {facts['preset'] or 'own'} weights",
-        date=time.strftime("%Y-%m-%d"),
-        versions=", ".join(f"{name} {number}" for name, number in versions().items()),
-        **facts,
-    )
-    records = []
-    for row in ROWS:
-        if not row.name.startswith(wanted):
-            continue
-        evaluation, rate = measure(row, bench, session)
-        rival = ""
-        if row.name.startswith("CBSD68 noise"):
-            assert row.degradation is not None
-            other, _ = measure(row, bench, NonLocalMeans(float(row.degradation.split(":")[1])))
-            rival = f"{other.summary['rgb'].means['restored'].psnr:.2f}"
-        text += line(row, evaluation, rate, rival) + "\n"
-        print(text.splitlines()[-1], flush=True)
-        records.append({"row": row.name, **payload(evaluation)})
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(text, "utf-8")
-    # Where the pictures lie is the reader's own business.
-    text = json.dumps(plain(records), indent=1, ensure_ascii=False).replace(f"{bench}{os.sep}", "bench/")
-    arguments.out.with_suffix(".json").write_text(text + "\n", "utf-8")
+    rows = tuple(row for row in ROWS if row.name.startswith(tuple((arguments.only or "").split(","))))
+    known = [*dict.fromkeys(record.method for record in embedded()), RIVAL]
+    folder = arguments.out / "scoreboard"
+    folder.mkdir(parents=True, exist_ok=True)
+    for method in arguments.method.split(",") if arguments.method else known:
+        if method == RIVAL:
+            measured = measure_rival(bench, arguments.limit)
+        else:
+            measured = measure_method(method, rows, bench, arguments.limit)
+        (folder / f"{method}.json").write_text(json.dumps(merged(folder / f"{method}.json", measured), indent=1) + "\n")
+    found = {
+        name: json.loads((folder / f"{name}.json").read_text()) for name in known if (folder / f"{name}.json").exists()
+    }
+    (arguments.out / "scoreboard.md").write_text(board(found), "utf-8")
     return 0
+
+
+def merged(path: Path, measured: dict[str, Any]) -> dict[str, Any]:
+    """New rows over those of an earlier run of the same weights and sample; otherwise the new ones alone."""
+    if not path.exists():
+        return measured
+    earlier = json.loads(path.read_text())
+    same = ("restoration", "limit")
+    if any(earlier.get(key) != measured.get(key) for key in same):
+        return measured
+    return {**measured, "rows": {**earlier["rows"], **measured["rows"]}}
 
 
 if __name__ == "__main__":

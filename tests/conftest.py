@@ -31,3 +31,52 @@ def reference_folder() -> Path:
 def photographs() -> Path:
     """Freely licensed real photographs: the folder inside scikit-image."""
     return Path(skimage.__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def metric_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of LPIPS and MUSIQ under their published names, with random weights, laid out as a hub folder."""
+    from airtool.metrics import perceptual
+
+    try:
+        perceptual._import_pyiqa()
+    except perceptual.MissingMetricError:
+        pytest.skip("pyiqa is not installed: pip install 'airtool[iqa]'")
+    import torch
+    from pyiqa.archs.musiq_arch import MUSIQ
+    from torchvision.models import alexnet
+
+    folder = tmp_path_factory.mktemp("hub")
+    torch.manual_seed(0)
+    # The classifier is never used: one number, seen as a whole matrix, keeps the file small.
+    backbone = {
+        key: torch.zeros(1).expand(tensor.shape) if key.startswith("classifier") else tensor
+        for key, tensor in alexnet().state_dict().items()
+    }
+    widths = (64, 192, 384, 256, 256)
+    linear = {f"lin{level}.model.1.weight": torch.rand(1, width, 1, 1) for level, width in enumerate(widths)}
+    states = {
+        "checkpoints/alexnet-owt-7be5be79.pth": backbone,
+        "pyiqa/LPIPS_v0.1_alex-df73285e.pth": linear,
+        "pyiqa/musiq_koniq_ckpt-e95806b9.pth": MUSIQ(pretrained=False).state_dict(),
+    }
+    for name, state in states.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        torch.save(dict(state), path)
+    return folder
+
+
+@pytest.fixture
+def metric_hub(metric_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own with those files, which are taken as they are.
+
+    Random files cannot have the published sha256; that others are refused is a test of its own.
+    """
+    hub = tmp_path / "hub"
+    for path in metric_files.rglob("*.pth"):
+        link = hub / path.relative_to(metric_files)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    monkeypatch.setattr("airtool.metrics.perceptual.check_file", lambda path: None)
+    return hub

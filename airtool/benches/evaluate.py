@@ -11,6 +11,7 @@ import numpy as np
 
 from airtool.benches.noise import NoiseProtocol
 from airtool.benches.pairs import Pair, pair_paths, pair_sources
+from airtool.benches.scorers import Scorer, score_all
 from airtool.degradations.batch import degrade_picture
 from airtool.degradations.compose import Step, parse_steps
 from airtool.errors import AirtoolError, PictureError, UsageError
@@ -26,7 +27,19 @@ from airtool.metrics.protocols import Pixels
 from airtool.reports.gallery import Gallery
 from airtool.reports.record import Evaluation, Failure, PictureResult, Question, Score, Stage
 
-Outcome = PictureResult | Failure
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one picture."""
+
+    picture: str
+    """Its name, as in `PictureResult` and `Failure`."""
+    result: PictureResult | None
+    """None when it could not be measured."""
+    failures: tuple[Failure, ...] = ()
+    """What went wrong, before or after it was measured."""
+
+
 Watch = Callable[[Iterable[Outcome], int], Iterable[Outcome]]
 """Passes on the outcomes as they come, of which there will be so many; may show them."""
 
@@ -64,7 +77,7 @@ def task_of_pairs(degraded: str, ground_truth: str, limit: int | None = None) ->
 
     limit: only the first so many pairs. Raises UsageError as `airtool.benches.pairs.pair_paths` does.
     """
-    _refuse_stdin(degraded, ground_truth)
+    refuse_stdin(degraded, ground_truth)
     pairing = pair_paths(degraded, ground_truth)
     question = Question(ground_truth=ground_truth, degraded=degraded, pairing=pairing.rule.statement)
     return _limited(Task(question, pairing.pairs, given="input"), limit)
@@ -72,7 +85,7 @@ def task_of_pairs(degraded: str, ground_truth: str, limit: int | None = None) ->
 
 def task_of_results(results: str, ground_truth: str, limit: int | None = None) -> Task:
     """Measure restored pictures that already exist. Otherwise as `task_of_pairs`."""
-    _refuse_stdin(results, ground_truth)
+    refuse_stdin(results, ground_truth)
     pairing = pair_paths(results, ground_truth)
     question = Question(ground_truth=ground_truth, results=results, pairing=pairing.rule.statement)
     return _limited(Task(question, pairing.pairs, given="restored"), limit)
@@ -87,7 +100,7 @@ def task_of_synthesis(
     the picture alone. noise: how noisy pictures are stored. Raises UsageError for a degradation that does not exist,
     for `noise` with another degradation than noise alone, and as `task_of_pairs` does.
     """
-    _refuse_stdin(ground_truth)
+    refuse_stdin(ground_truth)
     steps = parse_steps(degradation)
     if noise is not None and {step.name for step in steps} != {"noise"}:
         raise UsageError(f"--noise-protocol has no effect on {degradation}, which is not noise alone: leave it out")
@@ -132,23 +145,26 @@ def evaluate(
     kept: Mapping[str, Path] | None = None,
     watch: Watch = lambda outcomes, total: outcomes,
     gallery: Gallery | None = None,
+    scorers: Sequence[Scorer] = (),
 ) -> Evaluation:
     """Measure every pair of a task under every protocol.
 
     restorer: restores each input; None: inputs (or existing results) are measured as they are. Restored values are
     measured as the float values that the method gives, clipped to [0, 1], and rounded only where a protocol says so.
     kept: the file for each restored picture, from `plan_kept`. A picture that cannot be read, restored or measured
-    becomes a `Failure`, and the rest is measured; one that cannot be kept has its figures and a `Failure`.
-    gallery: is offered every measured picture, to keep previews of a few.
+    becomes a `Failure`, and the rest is measured; one that cannot be kept, or has no value of one of the further
+    metrics (`scorers`), has its figures and a `Failure`. gallery: is offered every measured picture, to keep previews
+    of a few.
     """
-    outcomes = list(watch(_outcomes(task, protocols, restorer, kept or {}, gallery), len(task.pairs)))
+    outcomes = list(watch(_outcomes(task, protocols, restorer, kept or {}, gallery, scorers), len(task.pairs)))
     return Evaluation(
         question=task.question,
         protocols={protocol.name: protocol.statement for protocol in protocols},
         stages=(task.given,) if restorer is None else ("input", "restored"),
         restoration=None if restorer is None else restorer.describe(),
-        results=tuple(outcome for outcome in outcomes if isinstance(outcome, PictureResult)),
-        failures=tuple(outcome for outcome in outcomes if isinstance(outcome, Failure)),
+        results=tuple(outcome.result for outcome in outcomes if outcome.result is not None),
+        failures=tuple(failure for outcome in outcomes for failure in outcome.failures),
+        metrics=tuple(scorer.metric for scorer in scorers),
     )
 
 
@@ -158,54 +174,64 @@ def _outcomes(
     restorer: Restorer | None,
     kept: Mapping[str, Path],
     gallery: Gallery | None,
+    scorers: Sequence[Scorer],
 ) -> Iterator[Outcome]:
     for pair in task.pairs:
+        result: PictureResult | None = None
+        problems: list[str] = []
         try:
-            result, restored, views = _measure(task, pair, protocols, restorer)
-            yield result
+            result, problems, restored, views = _measure(task, pair, protocols, restorer, scorers)
             if gallery is not None:
                 gallery.offer(result, views)
             if restored is not None and pair.name in kept:
                 # What was measured stays measured when this fails.
                 write_atomic(kept[pair.name], encode(restored, format="png"), overwrite=False)
         except AirtoolError as error:
-            yield Failure(pair.name, str(error))
+            problems.append(str(error))
         except MemoryError:
-            yield Failure(
-                pair.name, f"{shown(_path(pair.degraded))}: not enough memory to measure it; close other programs"
-            )
+            problems.append(f"{shown(_path(pair.degraded))}: not enough memory to measure it; close other programs")
+        yield Outcome(pair.name, result, tuple(Failure(pair.name, problem) for problem in problems))
 
 
 def _measure(
-    task: Task, pair: Pair, protocols: Sequence[metrics.Protocol], restorer: Restorer | None
-) -> tuple[PictureResult, Picture | None, dict[str, Pixels]]:
-    """The figures of one pair, the restored picture if there was a restorer, and the pixels of all that was seen."""
+    task: Task,
+    pair: Pair,
+    protocols: Sequence[metrics.Protocol],
+    restorer: Restorer | None,
+    scorers: Sequence[Scorer],
+) -> tuple[PictureResult, list[str], Picture | None, dict[str, Pixels]]:
+    """The figures of one pair, why some failed, the restored picture if there was a restorer, and all pixels seen."""
     ground_truth = read(_path(pair.ground_truth)).rgb
     given = read(_path(pair.degraded))
     name = shown(_path(pair.degraded))
     if given.rgb.shape != ground_truth.shape and task.crop:
         given, ground_truth = _middle(given, ground_truth)
     remedy = "; --align crop measures the middle that they share" if given.rgb.shape != ground_truth.shape else ""
-    with _naming(name, remedy):
+    with naming(name, remedy):
         metrics.check_comparable(given.rgb, ground_truth)
         if task.steps:
             given, _ = degrade_picture(given, task.steps, task.question.seed or 0)
             if task.noise is not None:
                 given = given.with_rgb(task.noise.stored(given.rgb))
     scores = {task.given: _scores(given.rgb, ground_truth, protocols)}
-    views: dict[str, Pixels] = {task.given: given.rgb}
+    seen = {task.given: given.rgb}
     restored, seconds = None, None
     if restorer is not None:
         start = time.perf_counter()
-        with _naming(name):
+        with naming(name):
             restored = restorer.restore_picture(given)
         seconds = time.perf_counter() - start
-        with _naming(f"{name}, restored"):
+        with naming(f"{name}, restored"):
             scores["restored"] = _scores(restored.rgb, ground_truth, protocols)
-        views["restored"] = restored.rgb
-    views["ground truth"] = ground_truth
+        seen["restored"] = restored.rgb
+    values, problems = {}, []
+    for stage, rgb in seen.items():
+        values[stage], failed = score_all(scorers, rgb, ground_truth)
+        problems += [f"{name}, {stage}: {problem}" for problem in failed]
     height, width = ground_truth.shape[:2]
-    return PictureResult(pair.name, width, height, seconds, scores), restored, views
+    result = PictureResult(pair.name, width, height, seconds, scores, values)
+    views: dict[str, Pixels] = {str(stage): rgb for stage, rgb in seen.items()}
+    return result, problems, restored, views | {"ground truth": ground_truth}
 
 
 def _middle(given: Picture, ground_truth: Pixels) -> tuple[Picture, Pixels]:
@@ -231,7 +257,8 @@ def _limited(task: Task, limit: int | None) -> Task:
     return replace(task, question=question, pairs=task.pairs[:limit])
 
 
-def _refuse_stdin(*paths: str) -> None:
+def refuse_stdin(*paths: str) -> None:
+    """Raise UsageError where standard input is among the paths."""
     if STDIN in paths:
         raise UsageError("evaluate measures files and folders, not standard input: name a file or a folder")
 
@@ -243,7 +270,7 @@ def _path(source: Source) -> Path:
 
 
 @contextmanager
-def _naming(picture: str, remedy: str = "") -> Iterator[None]:
+def naming(picture: str, remedy: str = "") -> Iterator[None]:
     """Put the name of a picture before the message of an error that does not know it, and a remedy after it."""
     try:
         yield

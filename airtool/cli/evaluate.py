@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airtool.cli.console import say, warn
-from airtool.cli.evaluate_bench import (
-    BenchOption,
-    BenchRequest,
-    CheckOption,
-    DataOption,
-    ListOption,
-    NoiseOption,
-    check_data,
-    list_benches,
-    run_benches,
+from airtool.cli.evaluate_bench import BenchOption, BenchRequest, DataOption, NoiseOption, run_benches
+from airtool.cli.evaluate_metrics import (
+    MetricDeviceOption,
+    MetricOption,
+    MetricWeightsOption,
+    NoReferenceOption,
+    parse_metric_request,
+    run_unreferenced,
 )
+from airtool.cli.evaluate_sets import CheckOption, ListOption, check_data, list_benches
 from airtool.cli.progress import track
 from airtool.cli.reports import Reports
 from airtool.errors import UsageError
@@ -25,8 +24,10 @@ from airtool.errors import UsageError
 if TYPE_CHECKING:
     from airtool.benches.evaluate import Outcome, Restorer, Task
     from airtool.benches.noise import NoiseProtocol
+    from airtool.engine.settings import Settings
     from airtool.metrics.protocols import Protocol
     from airtool.reports.compare import Earlier
+    from airtool.reports.record import Metric
 
 WHAT, HOW, REPORT = "What to measure", "How to restore", "Figures and reports"
 
@@ -58,6 +59,7 @@ def evaluate(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    no_reference: NoReferenceOption = None,
     input_only: Annotated[
         bool, typer.Option("--input-only", help="Measure the inputs and restore nothing.", rich_help_panel=WHAT)
     ] = False,
@@ -74,6 +76,9 @@ def evaluate(
     list_sets: ListOption = False,
     check: CheckOption = None,
     noise_protocol: NoiseOption = None,
+    metric: MetricOption = None,
+    metric_weights: MetricWeightsOption = None,
+    metric_device: MetricDeviceOption = None,
     method: Annotated[
         str | None, typer.Option(metavar="NAME", help="Method that restores (default: ndr).", rich_help_panel=HOW)
     ] = None,
@@ -83,6 +88,14 @@ def evaluate(
     ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which embedded weights (default: small).", rich_help_panel=HOW)
+    ] = None,
+    degradation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[:AMOUNT]",
+            help="What a method that has to be told is told (default: it works it out).",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     device: Annotated[
         str | None,
@@ -141,11 +154,11 @@ def evaluate(
         bool, typer.Option("--quiet", "-q", help="No progress on standard error.", rich_help_panel=REPORT)
     ] = False,
 ) -> None:
-    """Measure PSNR and SSIM against ground truths.
+    """Measure PSNR and SSIM against ground truths, and further metrics where asked.
 
-    Give --pairs LQ GT, or --results OUT --gt GT, or --gt GT --degrade STEPS, or --bench NAMES. Pictures pair up by
-    their names without extension, inside subfolders of the same name; those of a benchmark by its own rule. The table
-    goes to standard output, unless a report with - does.
+    Give --pairs LQ GT, or --results OUT --gt GT, or --gt GT --degrade STEPS, or --bench NAMES, or --no-reference DIR.
+    Pictures pair up by their names without extension, inside subfolders of the same name; those of a benchmark by its
+    own rule. The table goes to standard output, unless a report with - does.
     """
     from airtool.benches.evaluate import cropping, plan_kept
     from airtool.benches.evaluate import evaluate as measure
@@ -153,9 +166,11 @@ def evaluate(
     from airtool.metrics.protocols import parse_protocols
     from airtool.reports.compare import compare
     from airtool.reports.gallery import Gallery
+    from airtool.reports.ranking import yardstick
 
     restoring: dict[str, object] = {"--method": method, "--weights": weights, "--preset": preset}
     restoring |= {"--device": device, "--precision": precision, "--tile": tile, "--keep": keep}
+    restoring |= {"--degradation": degradation}
     if results is not None:
         _refuse({**restoring, "--input-only": input_only or None}, "with --results, which restores nothing")
     elif input_only:
@@ -166,10 +181,13 @@ def evaluate(
     reports = Reports(json, csv, csv_summary, markdown, html)
     reports.check(compare_with)
     asked = {"--pairs": pairs, "--results": results, "--degrade": degrade}
-    others: dict[str, object] = {**asked, "--gt": gt, "--compare-with": compare_with}
+    others: dict[str, object] = {**asked, "--gt": gt}
+    referenced = {**restoring, "--data": data, "--noise-protocol": noise_protocol, "--align": align}
+    referenced |= {"--protocol": protocol, "--seed": seed, "--input-only": input_only or None}
+    further = parse_metric_request(metric, metric_weights, metric_device, no_reference is None)
     if list_sets or check is not None:
-        others |= {**restoring, "--data": data, "--noise-protocol": noise_protocol, "--align": align, "--limit": limit}
-        others |= {"--protocol": protocol, "--seed": seed, "--input-only": input_only or None}
+        others |= {**referenced, "--limit": limit, "--compare-with": compare_with, "--no-reference": no_reference}
+        others |= {"--metric": metric or None}
         if check is not None:
             _refuse({**others, "--list": list_sets or None}, "with --check, which only looks")
             check_data(check, bench, reports, quiet)
@@ -184,37 +202,42 @@ def evaluate(
     def restorer() -> "Restorer | None":
         if results is not None or input_only:
             return None
-        return _open(method or "ndr", weights, preset, device or "auto", precision or "auto", tile or "auto", seed or 0)
+        how = _settings(device or "auto", precision or "auto", tile or "auto", seed or 0, degradation)
+        return _open(method or "ndr", weights, preset, how)
 
     def watch(outcomes: "Iterable[Outcome]", total: int) -> "Iterable[Outcome]":
-        from airtool.reports.record import Failure
-
         for outcome in track(outcomes, total, "measured", quiet):
-            if isinstance(outcome, Failure):
-                warn(outcome.reason)
+            for failure in outcome.failures:
+                warn(failure.reason)
             yield outcome
 
+    if no_reference is not None:
+        _refuse({**others, "--bench": bench, **referenced}, "with --no-reference, which only scores pictures")
+        run_unreferenced(no_reference, further, limit, reports, compare_with, watch)
+        return
     if bench is not None:
-        _refuse(others, "with --bench")
-        request = BenchRequest(bench, data, protocol, noise, limit, align is not None, keep, quiet)
+        _refuse({**others, "--compare-with": compare_with}, "with --bench")
+        request = BenchRequest(bench, data, protocol, noise, limit, align is not None, keep, further, quiet)
         run_benches(request, reports, restorer, watch)
         return
     _refuse({"--data": data}, "without --bench")
     if degrade is None:
         _refuse({"--noise-protocol": noise_protocol}, "here, where no noise is synthesised")
-    earlier = _earlier(compare_with, chosen)
     task = _task(pairs, results, gt, degrade, seed or 0, limit, noise)
     if align is not None:
         task = cropping(task)
     kept = plan_kept(task, keep) if keep is not None else None
-    gallery = Gallery("input" if input_only else "restored", chosen[0].name) if html is not None else None
-    evaluation = measure(task, chosen, restorer(), kept, watch, gallery)
+    by = yardstick([chosen[0].name])
+    gallery = Gallery("input" if input_only else "restored", by) if html is not None else None
+    scorers = further.open()
+    earlier = _earlier(compare_with, chosen, [scorer.metric for scorer in scorers])
+    evaluation = measure(task, chosen, restorer(), kept, watch, gallery, scorers)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
     reports.write(evaluation, gallery)
     if keep is not None:
         say(f"restored pictures are in {keep}", quiet)
-    if evaluation.failures:
+    if not evaluation.complete:
         raise typer.Exit(1)
 
 
@@ -235,7 +258,8 @@ def _task(
     if len(given) != 1:
         what = f"not {' and '.join(given)} together" if given else "one of them is needed"
         raise UsageError(
-            f"choose --pairs LQ GT, --results OUT --gt GT, --gt GT --degrade STEPS, or --bench NAMES: {what}"
+            "choose --pairs LQ GT, --results OUT --gt GT, --gt GT --degrade STEPS, --bench NAMES, or --no-reference "
+            f"DIR: {what}"
         )
     if pairs is not None:
         _refuse({"--gt": gt}, "with --pairs, which names the ground truths itself")
@@ -254,34 +278,28 @@ def _refuse(options: Mapping[str, object], why: str) -> None:
             raise UsageError(f"{option} has no effect {why}: leave it out")
 
 
-def _earlier(report: str | None, protocols: Sequence["Protocol"]) -> "Earlier | None":
+def _earlier(report: str | None, protocols: Sequence["Protocol"], metrics: Sequence["Metric"]) -> "Earlier | None":
     """The run to compare with, read before any work starts."""
     from airtool.reports.compare import read_earlier
 
     if report is None:
         return None
-    return read_earlier(report, {protocol.name: protocol.statement for protocol in protocols})
+    return read_earlier(report, {protocol.name: protocol.statement for protocol in protocols}, metrics)
 
 
-def _open(
-    method: str, weights: str | None, preset: str | None, device: str, precision: str, tile: str, seed: int
-) -> "Restorer":
-    from airtool.engine.settings import Settings, parse_precision, parse_tile
+def _settings(device: str, precision: str, tile: str, seed: int, degradation: str | None) -> "Settings":
+    from airtool.engine.settings import Settings, parse_degradation, parse_precision, parse_tile
+
+    return Settings(device, parse_precision(precision), parse_tile(tile), seed, parse_degradation(degradation))
+
+
+def _open(method: str, weights: str | None, preset: str | None, settings: "Settings") -> "Restorer":
     from airtool.methods.registry import check_method
 
     # What is mistyped is found before torch is imported.
     check_method(method)
-    settings = Settings(device=device, precision=parse_precision(precision), tile=parse_tile(tile), seed=seed)
     if weights is not None:
         _refuse({"--preset": preset}, "with --weights, whose file says what it is")
-    from airtool.engine.session import open_session
+    from airtool.engine.session import open_with
 
-    return open_session(
-        method=method,
-        weights=weights,
-        preset=preset or "small",
-        device=settings.device,
-        precision=settings.precision,
-        tile=settings.tile,
-        seed=settings.seed,
-    )
+    return open_with(settings, method, weights, preset or "small")

@@ -157,9 +157,7 @@ def restore(
     planned = plan_outputs(inputs, output, format, overwrite, resume)
     check_quality(planned, quality)
     _check_report(planned, report, output)
-    tasks = plan_tasks(
-        planned.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume
-    )
+    tasks = plan_tasks(planned.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume)
 
     if planned.skipped:
         say(f"{len(planned.skipped)} already there, kept", quiet)
@@ -192,18 +190,9 @@ def _check_report(planned: "Plan", report: str | None, output: str) -> None:
 
 
 def _open(method: str, weights: str | None, preset: str, settings: "Settings", quiet: bool) -> "Session":
-    from airtool.engine.session import open_session
+    from airtool.engine.session import open_with
 
-    session = open_session(
-        method,
-        weights,
-        device=settings.device,
-        precision=settings.precision,
-        tile=settings.tile,
-        seed=settings.seed,
-        degradation=settings.degradation,
-        preset=preset,
-    )
+    session = open_with(settings, method, weights, preset)
     facts = session.describe()
     cores = f", {facts['threads']} threads" if facts["threads"] else ""
     say(f"{method}, weights {facts['weights']}, on {facts['device']} in {facts['precision']}{cores}", quiet)

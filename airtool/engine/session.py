@@ -205,10 +205,17 @@ def open_session(
     Raises UsageError for an unknown method, preset, device or precision, and AirtoolError for a weights file that is
     missing, damaged or of another method.
     """
+    settings = Settings(device, parse_precision(precision), tile, seed, degradation)
+    return open_with(settings, method, weights, preset)
+
+
+def open_with(
+    settings: Settings, method: str = "ndr", weights: str | Path | None = None, preset: str = "small"
+) -> Session:
+    """As `open_session`, from settings."""
     from airtool.methods.registry import check_method, load_method
     from airtool.methods.weights import embedded_path, sha256_of
 
-    settings = Settings(device, parse_precision(precision), tile, seed, degradation)
     check_method(method)
     pick_device(settings.device)  # before seconds are spent on weights
     path = embedded_path(method, preset) if weights is None else Path(weights)

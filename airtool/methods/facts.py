@@ -24,6 +24,8 @@ class MethodFacts:
     """exact: purely local; approximate: uses whole-picture statistics; discouraged: needs the whole picture."""
     overlap: int
     """Pixels by which neighbouring tiles should overlap."""
+    draws: bool = False
+    """Whether it draws random numbers, fixed by `Request.seeds`."""
     explains: tuple[str, ...] = ()
     """Names of the maps that it can show with ``--explain``."""
     summary: str = ""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airtool.errors import AirtoolError, UsageError
-from airtool.methods import ndr
+from airtool.methods import dfpir, ndr
 from airtool.methods.facts import MethodFacts
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, MethodFacts] = {
     "ndr": ndr.FACTS,
+    "dfpir": dfpir.FACTS,
 }
 
 

@@ -2,17 +2,21 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from airtool.errors import UsageError
 from airtool.images.names import shown
-from airtool.reports.record import Comparison, Evaluation, PictureResult, Score, Stage, difference
+from airtool.metrics.aggregate import paired
+from airtool.reports.record import Comparison, Evaluation, Metric, PictureResult, Score, Stage, difference
 
 SAME_DB = 1e-6
 """Inputs whose PSNR differ by more than this are not the same pictures; the same ones differ by rounding errors."""
+
+STAGES: tuple[Stage, ...] = ("restored", "input", "given")
+"""What the figures of an earlier run may be about; the first that all its pictures have is what is compared."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,15 @@ class Earlier:
     restoration: Mapping[str, Any] | None
     pictures: Mapping[str, PictureResult]
     """By name."""
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """Names and statements of further metrics that have figures."""
 
 
-def read_earlier(path: str, protocols: Mapping[str, str]) -> Earlier:
+def read_earlier(path: str, protocols: Mapping[str, str], metrics: Sequence[Metric] = ()) -> Earlier:
     """Read a JSON report of ``airtool evaluate`` to compare with a run under `protocols` (statements by name).
 
-    Raises UsageError when the file cannot be read, is no such report, holds no picture, or was measured under none of
-    these protocols.
+    metrics: what else the run measures. Raises UsageError when the file cannot be read, is no such report, holds no
+    picture, or shares neither protocol nor metric with the run.
     """
     try:
         report = json.loads(Path(path).read_bytes())
@@ -50,9 +56,14 @@ def read_earlier(path: str, protocols: Mapping[str, str]) -> Earlier:
         ) from error
     if not earlier.pictures:
         raise UsageError(f"--compare-with {shown(path)} holds no measured picture: name another report")
-    if not any(_same(earlier.protocols, protocols, name) for name in protocols):
-        measured = ", ".join(earlier.protocols)
-        raise UsageError(f"--compare-with {shown(path)} was measured under {measured}: choose --protocol accordingly")
+    statements = {metric.name: metric.statement for metric in metrics}
+    if not (
+        any(_same(earlier.protocols, protocols, name) for name in protocols)
+        or any(_same(earlier.metrics, statements, name) for name in statements)
+    ):
+        measured = ", ".join([*earlier.protocols, *earlier.metrics]) or "nothing that can be compared"
+        option = "--protocol" if protocols else "--metric"
+        raise UsageError(f"--compare-with {shown(path)} was measured under {measured}: choose {option} accordingly")
     return earlier
 
 
@@ -68,6 +79,9 @@ def compare(evaluation: Evaluation, earlier: Earlier) -> Comparison:
     shared = [name for name in both if _size(here[name]) == _size(there[name])]
     comparable = [name for name in evaluation.protocols if _same(evaluation.protocols, earlier.protocols, name)]
     every = [*evaluation.protocols, *(name for name in earlier.protocols if name not in evaluation.protocols)]
+    statements = {metric.name: metric.statement for metric in evaluation.metrics if metric.missing is None}
+    alike = [name for name in statements if _same(statements, earlier.metrics, name)]
+    every_metric = dict.fromkeys([*statements, *earlier.metrics])
     return Comparison(
         source=earlier.source,
         stage=evaluation.judged,
@@ -92,7 +106,17 @@ def compare(evaluation: Evaluation, earlier: Earlier) -> Comparison:
         other_inputs=tuple(
             name for name in shared if any(_other_input(here[name], there[name], by) for by in comparable)
         ),
-        incomparable=tuple(name for name in every if name not in comparable),
+        incomparable=(
+            *(name for name in every if name not in comparable),
+            *(name for name in every_metric if name not in alike),
+        ),
+        metrics={
+            metric: paired(
+                {name: here[name].metrics[evaluation.judged][metric] for name in shared},
+                {name: there[name].metrics[earlier.stage][metric] for name in shared},
+            )
+            for metric in alike
+        },
     )
 
 
@@ -100,23 +124,33 @@ def _earlier(path: str, report: Mapping[str, Any]) -> Earlier:
     if report["command"] != "evaluate":
         raise ValueError(report["command"])
     protocols = {str(name): str(statement) for name, statement in report["protocols"].items()}
-    pictures = {entry["picture"]: _result(entry, protocols) for entry in report["pictures"]}
-    stage: Stage = "restored" if all("restored" in result.scores for result in pictures.values()) else "input"
-    if any(stage not in result.scores for result in pictures.values()):
-        raise KeyError(stage)
-    return Earlier(path, protocols, stage, report["restoration"], pictures)
+    # Reports of earlier versions have no metrics.
+    metrics = {
+        str(name): str(metric["statement"])
+        for name, metric in report.get("metrics", {}).items()
+        if metric["missing"] is None
+    }
+    pictures = {entry["picture"]: _result(entry, protocols, metrics) for entry in report["pictures"]}
+    for stage in STAGES:
+        if all(
+            (not protocols or stage in result.scores) and (not metrics or stage in result.metrics)
+            for result in pictures.values()
+        ):
+            return Earlier(path, protocols, stage, report["restoration"], pictures, metrics)
+    raise KeyError("input")
 
 
-def _result(entry: Mapping[str, Any], protocols: Mapping[str, str]) -> PictureResult:
-    stages: tuple[Stage, ...] = ("input", "restored")
+def _result(entry: Mapping[str, Any], protocols: Mapping[str, str], metrics: Mapping[str, str]) -> PictureResult:
     scores = {
         stage: {
             name: Score(_value(entry[stage][name]["psnr"]), _value(entry[stage][name]["ssim"])) for name in protocols
         }
-        for stage in stages
+        for stage in STAGES
         if stage in entry
     }
-    return PictureResult(str(entry["picture"]), int(entry["width"]), int(entry["height"]), None, scores)
+    measured = entry.get("metrics", {})
+    values = {stage: {name: _value(measured[stage][name]) for name in metrics} for stage in STAGES if stage in measured}
+    return PictureResult(str(entry["picture"]), int(entry["width"]), int(entry["height"]), None, scores, values)
 
 
 def _value(value: float | str | None) -> float:

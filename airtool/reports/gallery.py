@@ -11,7 +11,8 @@ import numpy.typing as npt
 from airtool.images.encode import encode
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
-from airtool.reports.record import WORST, PictureResult, Stage, badness
+from airtool.reports.ranking import WORST, Yardstick
+from airtool.reports.record import PictureResult, Stage
 
 Pixels = npt.NDArray[np.float32]
 
@@ -44,12 +45,12 @@ class Exhibit:
 class Gallery:
     """The previews of the worst and the best pictures seen so far: at most `worst_count` + `best_count` of them.
 
-    The order is that of `airtool.reports.record.worst`; which pictures are kept does not depend on the order in which
+    The order is that of `airtool.reports.ranking.worst`; which pictures are kept does not depend on the order in which
     they come.
     """
 
     stage: Stage
-    protocol: str
+    by: Yardstick
     worst_count: int = WORST
     """At least 1."""
     best_count: int = BEST
@@ -61,7 +62,7 @@ class Gallery:
         """Keep a picture if it belongs to the worst or the best.
 
         views: by what they show, (H, W, 3) float32 R G B in [0, 1] (values outside are clipped), all of one size. A
-        picture whose PSNR is not defined is no candidate.
+        picture without that figure is no candidate.
         """
         rank = self._rank(result)
         if math.isnan(rank[0]):
@@ -89,7 +90,7 @@ class Gallery:
         return tuple(exhibit for exhibit in reversed(self._best) if exhibit.result.picture not in shown)
 
     def _rank(self, result: PictureResult) -> tuple[float, str]:
-        return badness(result, self.stage, self.protocol)
+        return self.by.badness(result, self.stage)
 
 
 def _exhibit(result: PictureResult, views: Mapping[str, Pixels]) -> Exhibit:

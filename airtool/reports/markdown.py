@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from airtool.images.names import shown
 from airtool.reports import words
-from airtool.reports.record import Evaluation, PictureResult, Stage, notes, worst
-from airtool.reports.words import PSNR, SSIM, number
+from airtool.reports.ranking import worst, yardstick_of
+from airtool.reports.record import Evaluation, PictureResult, Stage
+from airtool.reports.words import METRIC, PSNR, SSIM, notes, number
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$#!{}])")
 """What CommonMark, its tables or mathematics in them would take for more than a character."""
@@ -21,12 +22,12 @@ def markdown(evaluation: Evaluation) -> str:
         f"# {escaped(words.title(evaluation))}",
         _list(f"**{escaped(label)}**: {escaped(text)}" for label, text in words.facts(evaluation)),
         _list(f"Note: {escaped(note)}" for note in notes(evaluation)),
-        _table(
-            ("protocol", "measured", "PSNR (dB)", "95 %", "SSIM", "95 %"),
-            words.summary_cells(evaluation),
-            right=(2, 4),
-        ),
     ]
+    if evaluation.protocols:
+        header = ("protocol", "measured", "PSNR (dB)", "95 %", "SSIM", "95 %")
+        parts.append(_table(header, words.summary_cells(evaluation), right=(2, 4)))
+    if evaluation.metrics:
+        parts.append(_table(words.METRIC_HEADER, words.metric_cells(evaluation), right=(3,)))
     if evaluation.published:
         rows = [
             (row.method, row.protocol, number(row.psnr, PSNR), number(row.ssim, SSIM), row.source)
@@ -37,9 +38,9 @@ def markdown(evaluation: Evaluation) -> str:
         lines = words.comparison_lines(evaluation.comparison)
         parts += [f"## Compared with {escaped(shown(evaluation.comparison.source))}", _list(map(escaped, lines))]
     if evaluation.results:
-        protocol = next(iter(evaluation.protocols))
+        by = yardstick_of(evaluation)
         parts += [
-            f"## Lowest PSNR ({escaped(protocol)}, {evaluation.judged})",
+            f"## {by.worst_end.capitalize()} {escaped(by.figure)} ({escaped(by.about(evaluation.judged))})",
             _pictures(evaluation, worst(evaluation)),
             "## Every picture",
             _pictures(evaluation, evaluation.results),
@@ -60,12 +61,15 @@ def _pictures(evaluation: Evaluation, results: Sequence[PictureResult]) -> str:
     header = ["picture", "size"]
     for stage, protocol in columns:
         header += [f"{stage} PSNR ({protocol})", f"{stage} SSIM ({protocol})"]
+    header += [f"{stage} {metric.name}" for metric in evaluation.metrics for stage in evaluation.stages]
     rows = []
     for result in results:
         row = [shown(result.picture), f"{result.width}x{result.height}"]
         for stage, protocol in columns:
             score = result.scores[stage][protocol]
             row += [number(score.psnr, PSNR), number(score.ssim, SSIM)]
+        for metric in evaluation.metrics:
+            row += [number(result.metrics[stage][metric.name], METRIC) for stage in evaluation.stages]
         rows.append(row)
     return _table(header, rows, right=range(2, len(header)))
 

@@ -1,6 +1,5 @@
 """What a run did, as plain records: the one source of every report about it."""
 
-import math
 import platform
 import sys
 from collections.abc import Callable, Mapping
@@ -10,9 +9,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from airtool import __version__
-from airtool.metrics.aggregate import Interval, aggregate, paired
+from airtool.metrics.aggregate import Aggregate, Interval, Paired, aggregate, paired
 
-Stage = Literal["input", "restored"]
+Stage = Literal["input", "restored", "given"]
+"""What figures are about: what was to be restored, what became of it, or pictures that have no ground truth."""
 
 FLOAT_INPUTS = "float values clipped to [0, 1], not quantised to 8 bits before the method sees them"
 """How synthesised inputs reach the method unless a noise protocol says otherwise."""
@@ -29,6 +29,19 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A metric beside PSNR and SSIM that was asked for."""
+
+    name: str
+    statement: str
+    """What exactly is computed; printed with every figure."""
+    lower_is_better: bool | None
+    """None where that is not known, as the library that would know is not there."""
+    missing: str | None = None
+    """Why there are no figures, in one line that says what to get and where; None when there are."""
+
+
+@dataclass(frozen=True)
 class PictureResult:
     """One picture that was measured."""
 
@@ -39,7 +52,9 @@ class PictureResult:
     seconds: float | None
     """Time spent restoring; None where nothing was restored."""
     scores: Mapping[Stage, Mapping[str, Score]]
-    """By stage, then by the protocol's name."""
+    """By stage, then by the protocol's name. Empty where there is no ground truth."""
+    metrics: Mapping[Stage, Mapping[str, float]] = field(default_factory=dict)
+    """Values of further metrics by stage, then by the metric's name; NaN where one is missing or not defined."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,15 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class MetricSummary:
+    """Means of one further metric."""
+
+    means: Mapping[Stage, Aggregate]
+    change: Paired | None
+    """Restored minus input; None unless both were measured."""
+
+
+@dataclass(frozen=True)
 class Published:
     """A figure that somebody published about the same set."""
 
@@ -132,19 +156,23 @@ class Comparison:
     other_inputs: tuple[str, ...]
     """Pictures whose inputs scored differently: the two runs did not start from the same pixels."""
     incomparable: tuple[str, ...]
-    """Protocols that only one run has, or that meant something else in the earlier one."""
+    """Protocols and metrics that only one run has, or that meant something else in the earlier one."""
+    metrics: Mapping[str, Paired] = field(default_factory=dict)
+    """This run minus the earlier one, by the name of a further metric."""
 
 
 @dataclass(frozen=True)
 class Question:
     """What was asked to be measured."""
 
-    ground_truth: str
-    """File or folder."""
+    ground_truth: str | None
+    """File or folder; None where there is none."""
     degraded: str | None = None
     """File or folder of the inputs; None when they are synthesised or unknown."""
     results: str | None = None
     """File or folder of restored pictures."""
+    pictures: str | None = None
+    """File or folder of pictures that are measured without ground truth."""
     pairing: str | None = None
     """The naming rule by which files were paired."""
     degradation: str | None = None
@@ -184,6 +212,8 @@ class Evaluation:
     """What others published about the same set, to stand beside these figures."""
     comparison: Comparison | None = None
     """How this run differs from an earlier one, if that was asked for."""
+    metrics: tuple[Metric, ...] = ()
+    """Further metrics, in the order asked for."""
 
     @property
     def judged(self) -> Stage:
@@ -195,32 +225,24 @@ class Evaluation:
         """Means by the protocol's name. Kept, as the intervals of a large set take seconds."""
         return {protocol: _summary(self, protocol) for protocol in self.protocols}
 
+    @cached_property
+    def metric_summary(self) -> Mapping[str, MetricSummary]:
+        """Means of the further metrics by their names; kept likewise."""
+        return {metric.name: _metric_summary(self, metric.name) for metric in self.metrics}
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for has been measured."""
+        return not self.failures and all(metric.missing is None for metric in self.metrics)
+
 
 def versions() -> dict[str, str]:
     """Versions of airtool, Python and those libraries that this process has used."""
     found = {"airtool": __version__, "python": platform.python_version()}
-    for name in ("numpy", "cv2", "torch"):
-        if name in sys.modules:
-            found[name] = str(sys.modules[name].__version__)
+    for name in ("numpy", "cv2", "torch", "torchvision", "pyiqa"):
+        if (module := sys.modules.get(name)) is not None:
+            found[name] = str(module.__version__)
     return found
-
-
-WORST = 10
-"""How many of the worst pictures reports name."""
-
-
-def badness(result: PictureResult, stage: Stage, protocol: str) -> tuple[float, str]:
-    """What sorts pictures from the worst to the best: the PSNR; then the name, so that the order is always the same."""
-    return result.scores[stage][protocol].psnr, result.picture
-
-
-def worst(evaluation: Evaluation, count: int = WORST) -> list[PictureResult]:
-    """The pictures with the lowest PSNR of the judged stage under the first protocol, the worst first."""
-    protocol = next(iter(evaluation.protocols))
-    ranked = [
-        result for result in evaluation.results if not math.isnan(result.scores[evaluation.judged][protocol].psnr)
-    ]
-    return sorted(ranked, key=lambda result: badness(result, evaluation.judged, protocol))[:count]
 
 
 def difference(psnr: tuple[Mapping[str, float], ...], ssim: tuple[Mapping[str, float], ...]) -> Difference:
@@ -247,32 +269,6 @@ def seconds_per_megapixel(evaluation: Evaluation) -> float | None:
     return sum(result.seconds or 0.0 for result in timed) / megapixels if megapixels else None
 
 
-def notes(evaluation: Evaluation) -> list[str]:
-    """What a reader must know to take the figures for what they are, one sentence each."""
-    question, said = evaluation.question, []
-    if question.sample is not None:
-        said.append(question.sample)
-    elif question.limit is not None and question.limit < question.available:
-        said.append(f"a sample: the first {question.limit} of {question.available} pictures")
-    if question.degradation is not None:
-        stored = question.noise_protocol or FLOAT_INPUTS
-        said.append(
-            f"inputs synthesised from the ground truths by {question.degradation}, seed {question.seed}: {stored}"
-        )
-    if question.align is not None:
-        said.append(question.align)
-    for protocol, summary in evaluation.summary.items():
-        for stage, mean in summary.means.items():
-            if mean.identical:
-                left_out = ", left out of the mean PSNR" if math.isfinite(mean.psnr) else ""
-                said.append(
-                    f"{protocol} {stage}: equal to the ground truth (infinite PSNR): {mean.identical}{left_out}"
-                )
-            if mean.undefined:
-                said.append(f"{protocol} {stage}: too small for this protocol's SSIM: {mean.undefined}")
-    return said
-
-
 def _summary(evaluation: Evaluation, protocol: str) -> Summary:
     def values(stage: Stage, value: Callable[[Score], float]) -> dict[str, float]:
         return {result.picture: value(result.scores[stage][protocol]) for result in evaluation.results}
@@ -283,6 +279,15 @@ def _summary(evaluation: Evaluation, protocol: str) -> Summary:
     if len(means) < 2:
         return Summary(means, None)
     return Summary(means, difference((psnr["restored"], psnr["input"]), (ssim["restored"], ssim["input"])))
+
+
+def _metric_summary(evaluation: Evaluation, metric: str) -> MetricSummary:
+    values = {
+        stage: {result.picture: result.metrics[stage][metric] for result in evaluation.results}
+        for stage in evaluation.stages
+    }
+    means = {stage: aggregate(values[stage].values()) for stage in evaluation.stages}
+    return MetricSummary(means, paired(values["restored"], values["input"]) if len(means) > 1 else None)
 
 
 def _mean(psnr: Mapping[str, float], ssim: Mapping[str, float]) -> Mean:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from airtool.metrics.aggregate import Interval
-from airtool.reports.record import Difference, Evaluation, Mean, notes, versions, worst
-from airtool.reports.words import INTERVALS
+from airtool.metrics.aggregate import Aggregate, Interval, Paired
+from airtool.reports.ranking import worst
+from airtool.reports.record import Difference, Evaluation, Mean, versions
+from airtool.reports.words import INTERVALS, better, notes
 
 
 def payload(evaluation: Evaluation) -> dict[str, Any]:
@@ -23,6 +24,16 @@ def payload(evaluation: Evaluation) -> dict[str, Any]:
         "summary": {
             protocol: {**summary.means, "gain": summary.gain} for protocol, summary in evaluation.summary.items()
         },
+        "metrics": {
+            metric.name: {
+                "statement": metric.statement,
+                "lower_is_better": metric.lower_is_better,
+                "missing": metric.missing,
+                **evaluation.metric_summary[metric.name].means,
+                "change": evaluation.metric_summary[metric.name].change,
+            }
+            for metric in evaluation.metrics
+        },
         "intervals": INTERVALS,
         "published": evaluation.published,
         "comparison": evaluation.comparison,
@@ -34,6 +45,7 @@ def payload(evaluation: Evaluation) -> dict[str, Any]:
                 "height": result.height,
                 "seconds": result.seconds,
                 **result.scores,
+                **({"metrics": result.metrics} if evaluation.metrics else {}),
             }
             for result in evaluation.results
         ],
@@ -49,7 +61,8 @@ def csv_columns(evaluation: Evaluation) -> list[str]:
         for protocol in evaluation.protocols
         for metric in ("psnr", "ssim")
     ]
-    return ["picture", "width", "height", "seconds", *scores, "error"]
+    metrics = [f"{stage}_{metric.name}" for stage in evaluation.stages for metric in evaluation.metrics]
+    return ["picture", "width", "height", "seconds", *scores, *metrics, "error"]
 
 
 def csv_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
@@ -65,6 +78,8 @@ def csv_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
             for protocol, score in by_protocol.items():
                 row[f"{stage}_{protocol}_psnr"] = score.psnr
                 row[f"{stage}_{protocol}_ssim"] = score.ssim
+        for stage, by_metric in result.metrics.items():
+            row |= {f"{stage}_{metric}": value for metric, value in by_metric.items()}
         yield row
     for failure in evaluation.failures:
         yield {"picture": failure.picture, "error": failure.reason}
@@ -83,12 +98,20 @@ SUMMARY_COLUMNS = (
     "ssim",
     "ssim_low",
     "ssim_high",
+    "metric",
+    "better",
+    "mean",
+    "mean_low",
+    "mean_high",
 )
 """The header of the summary for `airtool.reports.writers.write_csv`; the same for every run, so that files add up."""
 
 
 def summary_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
-    """One row a protocol and stage, one more for the gain, and one more for the difference to an earlier run."""
+    """One row a protocol and stage, one more for the gain, and one more for the difference to an earlier run.
+
+    Rows of further metrics have no protocol, but a name, and say which values are better ones.
+    """
     restoration = evaluation.restoration or {}
     run = {key: restoration.get(key) for key in ("method", "sha256")}
     compared = evaluation.comparison.differences if evaluation.comparison is not None else {}
@@ -107,6 +130,23 @@ def summary_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
                     **_bounds("psnr", score.psnr_interval),
                     "ssim": score.ssim,
                     **_bounds("ssim", score.ssim_interval),
+                }
+    for metric in evaluation.metrics:
+        means = evaluation.metric_summary[metric.name]
+        differences = evaluation.comparison.metrics if evaluation.comparison is not None else {}
+        values: list[tuple[str, Aggregate | Paired | None]] = [*means.means.items()]
+        values += [("change", means.change), ("difference", differences.get(metric.name))]
+        for measured, value in values:
+            if value is not None:
+                yield {
+                    "date": evaluation.date,
+                    **run,
+                    "measured": measured,
+                    "pictures": value.pictures if isinstance(value, Paired) else value.finite,
+                    "metric": metric.name,
+                    "better": better(metric),
+                    "mean": value.mean,
+                    **_bounds("mean", value.interval),
                 }
 
 

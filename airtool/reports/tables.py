@@ -1,5 +1,6 @@
 """Reports for people: plain text for standard output, on a terminal or in a pipe."""
 
+from collections.abc import Sequence
 from typing import IO
 
 from rich.console import Console
@@ -7,7 +8,8 @@ from rich.table import Table
 
 from airtool.images.names import shown
 from airtool.reports import words
-from airtool.reports.record import Evaluation, notes, worst
+from airtool.reports.ranking import worst, yardstick_of
+from airtool.reports.record import Evaluation
 
 PIPED = 200
 """Columns of a table that no terminal limits: none of its cells is folded."""
@@ -17,13 +19,21 @@ def print_evaluation(evaluation: Evaluation, stream: IO[str]) -> None:
     """Write the means of an evaluation as a table, and below it all that is needed to read them rightly."""
     width = None if stream.isatty() else PIPED
     console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    console.print(evaluation_table(evaluation))
+    if evaluation.protocols:
+        console.print(evaluation_table(evaluation))
+    if evaluation.protocols and evaluation.metrics:
+        console.print()
+    if evaluation.metrics:
+        console.print(metric_table(evaluation))
     if evaluation.published:
         console.print(published_table(evaluation))
     console.print(words.subject(evaluation))
     for name, statement in evaluation.protocols.items():
         console.print(f"protocol {name}: {statement}")
-    if any(row[3] for row in words.summary_cells(evaluation)):
+    for metric in evaluation.metrics:
+        console.print(f"metric {metric.name}: {metric.statement}")
+    spans = [row[3] for row in words.summary_cells(evaluation)] + [row[4] for row in words.metric_cells(evaluation)]
+    if any(spans):
         console.print(words.INTERVALS)
     if evaluation.restoration is not None:
         console.print(f"restored by: {words.settings(evaluation.restoration)}")
@@ -32,7 +42,7 @@ def print_evaluation(evaluation: Evaluation, stream: IO[str]) -> None:
     if evaluation.comparison is not None:
         for line in words.comparison_lines(evaluation.comparison):
             console.print(f"compared: {line}")
-    for note in notes(evaluation):
+    for note in words.notes(evaluation):
         console.print(f"note: {note}")
 
 
@@ -44,12 +54,25 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     for metric in ("PSNR dB", "SSIM"):
         table.add_column(metric, justify="right")
         table.add_column("95 %")
-    cells = words.summary_cells(evaluation)
+    _add_grouped(table, words.summary_cells(evaluation), shared=1)
+    return table
+
+
+def metric_table(evaluation: Evaluation) -> Table:
+    """Means of further metrics by stage with their intervals, and which values are better ones."""
+    table = Table(show_edge=False, pad_edge=False)
+    for column in words.METRIC_HEADER:
+        table.add_column(column, justify="right" if column == "mean" else "left")
+    _add_grouped(table, words.metric_cells(evaluation), shared=2)
+    return table
+
+
+def _add_grouped(table: Table, cells: Sequence[Sequence[str]], shared: int) -> None:
+    """Add rows in groups of equal first cells; the first `shared` ones are written once a group."""
     for index, row in enumerate(cells):
         first = index == 0 or cells[index - 1][0] != row[0]
         last = index == len(cells) - 1 or cells[index + 1][0] != row[0]
-        table.add_row(row[0] if first else "", *row[1:], end_section=last)
-    return table
+        table.add_row(*(row[:shared] if first else [""] * shared), *row[shared:], end_section=last)
 
 
 def published_table(evaluation: Evaluation) -> Table:
@@ -67,9 +90,8 @@ def published_table(evaluation: Evaluation) -> Table:
 
 
 def _worst(evaluation: Evaluation) -> str:
-    stage, protocol = evaluation.judged, next(iter(evaluation.protocols))
+    stage, by = evaluation.judged, yardstick_of(evaluation)
     listed = [
-        f"{shown(result.picture)} {words.number(result.scores[stage][protocol].psnr, words.PSNR)}"
-        for result in worst(evaluation)
+        f"{shown(result.picture)} {words.number(by.value(result, stage), by.form)}" for result in worst(evaluation)
     ]
-    return f"lowest PSNR ({protocol}, {stage}): {', '.join(listed)}"
+    return f"{by.worst_end} {by.figure} ({by.about(stage)}): {', '.join(listed) or '-'}"

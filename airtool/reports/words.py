@@ -5,8 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from airtool.images.names import listing, shown
-from airtool.metrics.aggregate import CONFIDENCE, FEWEST, RESAMPLES, Interval
-from airtool.reports.record import Comparison, Difference, Evaluation, Mean, seconds_per_megapixel, versions
+from airtool.metrics.aggregate import CONFIDENCE, FEWEST, RESAMPLES, Aggregate, Interval, Paired
+from airtool.reports.record import (
+    FLOAT_INPUTS,
+    Comparison,
+    Difference,
+    Evaluation,
+    Mean,
+    Metric,
+    seconds_per_megapixel,
+    versions,
+)
 
 INTERVALS = (
     f"{100 * CONFIDENCE:.0f} % intervals of the means: percentile bootstrap over the pictures, {RESAMPLES} resamples "
@@ -14,7 +23,7 @@ INTERVALS = (
 )
 """What the intervals in every report are."""
 
-PSNR, SSIM = ".2f", ".4f"
+PSNR, SSIM, METRIC = ".2f", ".4f", ".4f"
 """Formats of the figures."""
 
 
@@ -43,12 +52,36 @@ def summary_cells(evaluation: Evaluation) -> list[tuple[str, str, str, str, str,
     return cells
 
 
+METRIC_HEADER = ("metric", "better", "measured", "mean", "95 %")
+"""What the columns of `metric_cells` hold."""
+
+
+def metric_cells(evaluation: Evaluation) -> list[tuple[str, str, str, str, str]]:
+    """The means of further metrics as text; a dash for those that are missing."""
+    cells = []
+    for metric in evaluation.metrics:
+        summary = evaluation.metric_summary[metric.name]
+        rows: list[tuple[str, Aggregate | Paired]] = [*summary.means.items()]
+        if summary.change is not None:
+            rows.append(("change", summary.change))
+        for measured, score in rows:
+            form = f"+{METRIC}" if isinstance(score, Paired) else METRIC
+            cells.append((metric.name, better(metric), measured, number(score.mean, form), span(score.interval, form)))
+    return cells
+
+
+def better(metric: Metric) -> str:
+    """Which values of a metric are better ones."""
+    return "-" if metric.lower_is_better is None else "lower" if metric.lower_is_better else "higher"
+
+
 def title(evaluation: Evaluation) -> str:
     """What the report is about, in a few words."""
     question = evaluation.question
-    what = question.bench or question.results or question.degraded or question.ground_truth
+    what = question.bench or question.results or question.degraded or question.pictures or question.ground_truth
     method = (evaluation.restoration or {}).get("method")
-    return f"{method} on {shown(what)}" if method else f"Evaluation of {shown(what)}"
+    named = shown(what or "pictures")
+    return f"{method} on {named}" if method else f"Evaluation of {named}"
 
 
 def subject(evaluation: Evaluation) -> str:
@@ -56,10 +89,12 @@ def subject(evaluation: Evaluation) -> str:
     question = evaluation.question
     given = question.results or question.degraded
     what = f"{len(evaluation.results)} picture{'s' if len(evaluation.results) != 1 else ''}"
-    if given is not None:
-        what += f" of {shown(given)} against {shown(question.ground_truth)}"
+    if question.pictures is not None:
+        what += f" of {shown(question.pictures)}, without ground truths"
+    elif given is not None:
+        what += f" of {shown(given)} against {shown(question.ground_truth or '')}"
     else:
-        what += f" of {shown(question.ground_truth)}"
+        what += f" of {shown(question.ground_truth or '')}"
     if question.pairing is not None:
         what += f", paired by {question.pairing}"
     return what + (f"; {len(evaluation.failures)} failed" if evaluation.failures else "")
@@ -89,8 +124,43 @@ def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     told.append(("Date", evaluation.date))
     told.append(("Versions", settings(versions())))
     told += [(f"Protocol {name}", statement) for name, statement in evaluation.protocols.items()]
+    told += [(f"Metric {metric.name}", metric.statement) for metric in evaluation.metrics]
     told.append(("Intervals", INTERVALS))
     return told
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """What a reader must know to take the figures for what they are, one sentence each."""
+    question = evaluation.question
+    said: list[str] = []
+    if question.sample is not None:
+        said.append(question.sample)
+    elif question.limit is not None and question.limit < question.available:
+        said.append(f"a sample: the first {question.limit} of {question.available} pictures")
+    if question.degradation is not None:
+        stored = question.noise_protocol or FLOAT_INPUTS
+        said.append(
+            f"inputs synthesised from the ground truths by {question.degradation}, seed {question.seed}: {stored}"
+        )
+    if question.align is not None:
+        said.append(question.align)
+    for protocol, summary in evaluation.summary.items():
+        for stage, mean in summary.means.items():
+            if mean.identical:
+                left_out = ", left out of the mean PSNR" if math.isfinite(mean.psnr) else ""
+                said.append(
+                    f"{protocol} {stage}: equal to the ground truth (infinite PSNR): {mean.identical}{left_out}"
+                )
+            if mean.undefined:
+                said.append(f"{protocol} {stage}: too small for this protocol's SSIM: {mean.undefined}")
+    for metric in evaluation.metrics:
+        if metric.missing is not None:
+            said.append(f"no figures: {metric.missing}")
+            continue
+        for stage, figures in evaluation.metric_summary[metric.name].means.items():
+            if without := figures.undefined + figures.infinite:
+                said.append(f"{metric.name} {stage}: pictures without a finite value, left out of the mean: {without}")
+    return said
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
@@ -109,6 +179,13 @@ def comparison_lines(comparison: Comparison) -> list[str]:
             f"{protocol}: {comparison.stage} minus {comparison.other_stage} of {source}: {', '.join(figures)} over "
             f"{by.pictures} pictures, {by.better} better, {by.worse} worse"
         )
+    for name, change in comparison.metrics.items():
+        interval = f" {span(change.interval, f'+{METRIC}')}" if change.interval else ""
+        said.append(
+            f"{name}: {comparison.stage} minus {comparison.other_stage} of {source}: "
+            f"{number(change.mean, f'+{METRIC}')}{interval} over {change.pictures} pictures, {change.higher} higher, "
+            f"{change.lower} lower"
+        )
     for what, names in (
         ("only in this run", comparison.only_here),
         (f"only in {source}", comparison.only_there),
@@ -118,6 +195,6 @@ def comparison_lines(comparison: Comparison) -> list[str]:
         if names:
             said.append(f"{len(names)} {'pictures' if len(names) != 1 else 'picture'} {what}: {listing(names)}")
     if comparison.incomparable:
-        protocols = ", ".join(comparison.incomparable)
-        said.append(f"protocols that only one of the two has, or that meant something else there: {protocols}")
+        measures = ", ".join(comparison.incomparable)
+        said.append(f"protocols or metrics that only one of the two has, or that differ there: {measures}")
     return said

@@ -91,15 +91,18 @@ def shipped() -> list[str]:
 def load_recipe(name: str) -> Recipe:
     """Read a recipe by the name of a shipped one or by the path of a TOML file.
 
-    ``extends = "NAME"`` in a file takes over everything that the file does not say itself from a shipped recipe.
-    Raises UsageError for an unknown name, a file that is not TOML, an unknown or missing key, or a value of the
-    wrong kind.
+    ``extends = "NAME"`` in a file takes over everything that the file does not say itself from a shipped recipe, which
+    may do so in turn. Raises UsageError for an unknown name, a file that is not TOML, an unknown or missing key, or a
+    value of the wrong kind.
     """
     table = _table(name)
-    base = table.pop("extends", None)
-    if base is not None:
+    seen = [name]
+    while (base := table.pop("extends", None)) is not None:
         if base not in shipped():
             raise UsageError(f"recipe {name} extends {base!r}, which is none of {', '.join(shipped())}")
+        if base in seen:
+            raise UsageError(f"recipe {name} extends itself: {' -> '.join([*seen, base])}")
+        seen.append(base)
         table = _table(base) | table
     return recipe_from(table, name)
 

@@ -7,6 +7,7 @@ import pytest
 from hostile import HOSTILE
 
 from airtool.reports.gallery import Gallery
+from airtool.reports.ranking import yardstick
 from airtool.reports.record import Evaluation, Failure, PictureResult, Published, Question, Score
 
 
@@ -35,7 +36,7 @@ def run() -> Evaluation:
 @pytest.fixture
 def gallery(run: Evaluation) -> Gallery:
     """Previews of the pictures of `run`."""
-    collected = Gallery("restored", "rgb", worst_count=4, best_count=2)
+    collected = Gallery("restored", yardstick(["rgb"]), worst_count=4, best_count=2)
     pixels = np.random.default_rng(0).random((30, 40, 3), np.float32)
     for measured in run.results:
         collected.offer(measured, {"input": pixels, "restored": pixels * 0.5, "ground truth": pixels * 0.25})

@@ -13,11 +13,12 @@ from hostile import HOSTILE
 
 from airtool.images.decode import decode
 from airtool.images.names import shown
-from airtool.reports import html as html_module
+from airtool.reports import html_pictures
 from airtool.reports.gallery import MAX_BYTES, SIDE, Gallery
 from airtool.reports.html import page
 from airtool.reports.plots import Point, histogram, scatter, ticks
-from airtool.reports.record import Evaluation, PictureResult, Score, worst
+from airtool.reports.ranking import worst, yardstick
+from airtool.reports.record import Evaluation, PictureResult, Score
 
 VOID = {"meta", "img", "input", "br"}
 SELF_CLOSED = {"line", "circle", "rect"}
@@ -132,19 +133,19 @@ def test_the_gallery_keeps_the_same_few_in_any_order(run: Evaluation) -> None:
     orders = [run.results, run.results[::-1]]
     kept = []
     for order in orders:
-        gallery = Gallery("restored", "rgb", worst_count=3, best_count=2)
+        gallery = Gallery("restored", yardstick(["rgb"]), worst_count=3, best_count=2)
         for measured in order:
             gallery.offer(measured, pixels)
         kept.append([e.result.picture for e in (*gallery.worst, *gallery.best)])
     assert kept[0] == kept[1] == [HOSTILE[5], HOSTILE[4], HOSTILE[3], "equal", HOSTILE[0]]
     undefined = replace(run.results[0], scores={"restored": {"rgb": Score(math.nan, math.nan)}})
-    empty = Gallery("restored", "rgb")
+    empty = Gallery("restored", yardstick(["rgb"]))
     empty.offer(undefined, pixels)
     assert empty.worst == empty.best == ()
 
 
 def test_previews_are_bounded_and_true_to_colour() -> None:
-    gallery = Gallery("input", "rgb", worst_count=1, best_count=1)
+    gallery = Gallery("input", yardstick(["rgb"]), worst_count=1, best_count=1)
     noise = np.random.default_rng(1).random((900, 1200, 3), np.float32)
     noise[:, :, 0] = 0.9  # red, to tell the order of channels
     gallery.offer(PictureResult("noise", 1200, 900, None, {"input": {"rgb": Score(9.0, 0.1)}}), {"input": noise})
@@ -158,7 +159,7 @@ def test_previews_are_bounded_and_true_to_colour() -> None:
 
 
 def test_a_large_run_makes_a_bounded_page(run: Evaluation, gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_module, "MAX_ROWS", 100)
+    monkeypatch.setattr(html_pictures, "MAX_ROWS", 100)
     many = [replace(run.results[i % 3], picture=f"p{i}") for i in range(3000)]
     text = page(replace(run, results=tuple(many), failures=run.failures * 3000), gallery)
     assert len(text) < 400_000
@@ -172,14 +173,14 @@ def test_a_large_run_makes_a_bounded_page(run: Evaluation, gallery: Gallery, mon
 def test_a_run_with_one_stage(run: Evaluation, stages: tuple[str, ...]) -> None:
     results = [replace(r, scores={stages[0]: r.scores[stages[0]]}) for r in run.results]  # type: ignore[index]
     single = replace(run, stages=stages, results=tuple(results), restoration=None)  # type: ignore[arg-type]
-    parsed = Page(page(single, Gallery(stages[0], "rgb")))  # type: ignore[arg-type]
+    parsed = Page(page(single, Gallery(stages[0], yardstick(["rgb"]))))  # type: ignore[arg-type]
     assert len(parsed.all("svg")) == 1
     assert "this run" in parsed.texts["td"]
     assert not any("gain" in text for text in parsed.texts["button"])
 
 
 def test_a_run_without_any_result_is_still_a_page(run: Evaluation) -> None:
-    parsed = Page(page(replace(run, results=()), Gallery("restored", "rgb")))
+    parsed = Page(page(replace(run, results=()), Gallery("restored", yardstick(["rgb"]))))
     assert not parsed.all("svg")
     assert "Failed: 1" in parsed.texts["h2"]
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from airtool import __version__
-from airtool.reports.record import Evaluation, Failure, PictureResult, Published, Question, Score, notes, worst
+from airtool.reports.ranking import worst
+from airtool.reports.record import Evaluation, Failure, PictureResult, Published, Question, Score
 from airtool.reports.rows import SUMMARY_COLUMNS, csv_columns, csv_rows, payload, summary_rows
 from airtool.reports.tables import print_evaluation
+from airtool.reports.words import notes
 from airtool.reports.writers import plain
 
 

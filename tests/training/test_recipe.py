@@ -6,17 +6,17 @@ import pytest
 from tiny_recipe import TINY
 
 from airtool.errors import UsageError
-from airtool.methods.registry import method_class, preset_config
 from airtool.training.loop import learning_rate
 from airtool.training.recipe import Recipe, load_recipe, recipe_from, shipped
+from airtool.training.subjects import subject, subject_config
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_recipes_fit_their_method(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
-    preset_config(recipe.method, recipe.preset)
-    method_class(recipe.method).objective(preset_config(recipe.method, "small"), recipe.objective)
+    subject_config(recipe.method, recipe.preset)
+    subject(recipe.method).objective(subject_config(recipe.method, "small"), recipe.objective)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,8 @@ def test_a_recipe_may_extend_a_shipped_one(tmp_path: Path) -> None:
     path.write_text('extends = "nothing"\n')
     with pytest.raises(UsageError, match="extends 'nothing', which is none of"):
         load_recipe(str(path))
+    grandchild, child = load_recipe("dfpir-small"), load_recipe("ndr-small-tune")
+    assert (grandchild.mix, grandchild.clean, grandchild.method) == (child.mix, base.clean, "dfpir")
 
 
 def test_the_schedule_warms_up_and_ends_as_a_cosine(tiny: Recipe) -> None:

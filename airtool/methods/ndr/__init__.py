@@ -10,7 +10,7 @@ FACTS = MethodFacts(
     channel_order="bgr",
     needs="nothing",
     tiling="approximate",
-    overlap=64,
+    overlap=128,
     summary="blind: recognises the degradation in a learned dictionary and undoes it in one pass",
     implementation="airtool.methods.ndr.method:NDRMethod",
 )

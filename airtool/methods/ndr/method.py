@@ -1,14 +1,14 @@
 """NDR-Restore behind the contract of a method."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from airtool.errors import AirtoolError, UsageError
+from airtool.errors import UsageError
 from airtool.methods.base import Request
+from airtool.methods.configs import config_from
 from airtool.methods.ndr import FACTS
 from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.ndr.objective import NDRObjective, NDRSettings
@@ -52,15 +52,7 @@ class NDRMethod:
 
     @classmethod
     def config_from(cls, values: Mapping[str, Any]) -> NDRConfig:
-        known = {each.name for each in fields(NDRConfig)}
-        try:
-            if set(values) - known:
-                raise TypeError(f"unknown setting {min(set(values) - known)!r}")
-            # JSON has no tuples.
-            plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
-            return NDRConfig(**plain)
-        except TypeError as error:
-            raise AirtoolError(f"the weights file describes no NDR-Restore network: {error}") from None
+        return config_from(NDRConfig, values, FACTS.title)
 
     @classmethod
     def objective(cls, config: NDRConfig, settings: Mapping[str, Any]) -> NDRObjective:

@@ -6,13 +6,12 @@ those of the authors' checkpoints. The authors published two forward passes for 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from airtool.networks.nafnet import NAFBlock
-from airtool.networks.restormer import Downsample, NormKind, TransformerBlock, Upsample
+from airtool.networks.restormer import Downsample, NormKind, Upsample
+from airtool.networks.stages import BlockKind, stage
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class NDRConfig:
     """Whether the blocks' convolutions carry a bias (``block='restormer'`` only)."""
     norm: NormKind = "WithBias"
     """Kind of layer normalisation (``block='restormer'`` only)."""
-    block: Literal["restormer", "nafnet"] = "restormer"
+    block: BlockKind = "restormer"
     """Backbone block: the published one, or the cheaper local one of the ``small`` preset."""
     atoms: int = 32
     """N, the number of degradation atoms in the dictionary."""
@@ -154,10 +153,8 @@ class SkipConnection(nn.Module):
         return (out + feature if self.residual else out), recognised
 
 
-def _stage(config: NDRConfig, count: int, channels: int, heads: int) -> list[nn.Module]:
-    if config.block == "nafnet":
-        return [NAFBlock(channels, channel_attention=False) for _ in range(count)]
-    return [TransformerBlock(channels, heads, config.expansion, config.bias, config.norm) for _ in range(count)]
+def _stage(config: NDRConfig, count: int, channels: int, heads: int) -> nn.Sequential:
+    return stage(config.block, count, channels, heads, config.expansion, config.bias, config.norm)
 
 
 class RestorationNet(nn.Module):
@@ -170,13 +167,13 @@ class RestorationNet(nn.Module):
         self.residual = config.residual
         self.dr = dictionary
         self.extractor = nn.Conv2d(3, c, 3, padding=1)
-        self.block1 = nn.Sequential(*_stage(config, b1, c, h1))
+        self.block1 = _stage(config, b1, c, h1)
         self.pool1 = Downsample(c)
-        self.block2 = nn.Sequential(*_stage(config, b2, 2 * c, h2))
+        self.block2 = _stage(config, b2, 2 * c, h2)
         self.pool2 = Downsample(2 * c)
-        self.block3 = nn.Sequential(*_stage(config, b3, 4 * c, h3))
+        self.block3 = _stage(config, b3, 4 * c, h3)
         self.pool3 = Downsample(4 * c)
-        self.bottom = nn.Sequential(*_stage(config, b4, 8 * c, h4))
+        self.bottom = _stage(config, b4, 8 * c, h4)
         self.res_connect1 = SkipConnection(config, c)
         self.res_connect2 = SkipConnection(config, 2 * c)
         self.res_connect3 = SkipConnection(config, 4 * c)
@@ -187,7 +184,7 @@ class RestorationNet(nn.Module):
         self.up1 = Upsample(2 * c)
         # The full-resolution decoder keeps 2C channels, unlike Restormer's a 1x1 convolution stands here too.
         self.block_up1 = nn.Sequential(nn.Conv2d(2 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b1, 2 * c, h1))
-        self.refinement = nn.Sequential(*_stage(config, config.refinement_blocks, 2 * c, h1))
+        self.refinement = _stage(config, config.refinement_blocks, 2 * c, h1)
         self.reconstruction = nn.Conv2d(2 * c, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

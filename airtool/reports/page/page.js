@@ -33,6 +33,7 @@ for (const exhibit of document.querySelectorAll(".exhibit")) {
   let zoom = 1;
 
   const part = (percent) => {
+    if (!slider) return; // there is only one view
     slider.value = percent;
     view.style.setProperty("--split", `${slider.value}%`);
   };
@@ -60,7 +61,7 @@ for (const exhibit of document.querySelectorAll(".exhibit")) {
     }
   };
 
-  slider.addEventListener("input", () => part(slider.value));
+  slider?.addEventListener("input", () => part(slider.value));
   sides.forEach((side) => side.addEventListener("change", choose));
   zooms.forEach((button) => button.addEventListener("click", () => magnify(Number(button.value))));
   stack.addEventListener("dragstart", (event) => event.preventDefault());

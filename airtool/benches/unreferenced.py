@@ -1,0 +1,71 @@
+"""Measures pictures that have no ground truth, by metrics that need none."""
+
+from collections.abc import Iterator, Sequence
+
+from airtool.benches.evaluate import Outcome, Watch, naming, refuse_stdin
+from airtool.benches.scorers import Scorer, score_all
+from airtool.errors import AirtoolError
+from airtool.images.decode import read
+from airtool.images.discover import Source, discover
+from airtool.images.names import shown
+from airtool.metrics.protocols import check_comparable
+from airtool.reports.gallery import Gallery
+from airtool.reports.record import Evaluation, Failure, PictureResult, Question
+
+
+def find_pictures(pictures: str, limit: int | None = None) -> tuple[Question, list[Source]]:
+    """The pictures of a folder (or a file), and how reports name the question.
+
+    limit: only the first so many. Raises UsageError as `airtool.images.discover.discover` does.
+    """
+    refuse_stdin(pictures)
+    sources = discover([pictures])
+    question = Question(ground_truth=None, pictures=pictures, available=len(sources), limit=limit)
+    return question, sources[:limit]
+
+
+def evaluate_unreferenced(
+    question: Question,
+    sources: Sequence[Source],
+    scorers: Sequence[Scorer],
+    watch: Watch = lambda outcomes, total: outcomes,
+    gallery: Gallery | None = None,
+) -> Evaluation:
+    """Score every picture by every metric; each must do without ground truths.
+
+    Pictures are named by their paths with their extensions. One that cannot be read becomes a `Failure`; one that a
+    metric cannot score has its other figures and a `Failure`. gallery: is offered every measured picture.
+    """
+    outcomes = list(watch(_outcomes(sources, scorers, gallery), len(sources)))
+    return Evaluation(
+        question=question,
+        protocols={},
+        stages=("given",),
+        restoration=None,
+        results=tuple(outcome.result for outcome in outcomes if outcome.result is not None),
+        failures=tuple(failure for outcome in outcomes for failure in outcome.failures),
+        metrics=tuple(scorer.metric for scorer in scorers),
+    )
+
+
+def _outcomes(sources: Sequence[Source], scorers: Sequence[Scorer], gallery: Gallery | None) -> Iterator[Outcome]:
+    for source in sources:
+        picture = source.relative.as_posix()
+        result: PictureResult | None = None
+        problems: list[str] = []
+        assert source.path is not None  # standard input was refused
+        name = shown(source.path)
+        try:
+            rgb = read(source.path).rgb
+            with naming(name):
+                check_comparable(rgb, rgb)  # with itself: are there pixels, and all of them numbers?
+            values, failed = score_all(scorers, rgb, None)
+            problems += [f"{name}: {problem}" for problem in failed]
+            result = PictureResult(picture, rgb.shape[1], rgb.shape[0], None, {}, {"given": values})
+            if gallery is not None:
+                gallery.offer(result, {"given": rgb})
+        except AirtoolError as error:
+            problems.append(str(error))
+        except MemoryError:
+            problems.append(f"{name}: not enough memory to measure it; close other programs")
+        yield Outcome(picture, result, tuple(Failure(picture, problem) for problem in problems))

@@ -1,0 +1,127 @@
+"""Training of DFPIR: one distance between restored and clean (L1 as published), every sample with its prompt."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
+from airtool.methods.dfpir.perturbation import SelectiveAttention
+from airtool.methods.dfpir.prompts import UNKNOWN, training_label
+from airtool.methods.losses import DistanceSettings, distance
+from airtool.methods.objective import Batch, Objective
+
+PREFIX = "network."
+
+GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of the golden ratio fill the unit interval most evenly, whatever the number of them."""
+
+
+@dataclass(frozen=True)
+class DFPIRSettings(DistanceSettings):
+    """Choices of a recipe."""
+
+    unknown_share: float = 0.15
+    """Share of the samples that get the prompt "unknown" whatever was done to them, so that the weights also work when
+    nobody says what is wrong. Only where the preset has that prompt: the ``paper`` preset, like the paper, has not."""
+    temperature: float = 1.0
+    """Starting value of CAAPM's learned temperature. At 1, as published, an untrained attention is all but even, so
+    that every channel becomes the mean of all; a larger one lets a short training begin with distinct channels."""
+    identity_start: bool = False
+    """Begin with a zero last convolution: the untrained network returns its input."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.unknown_share <= 1:
+            raise ValueError(f"unknown_share must be from 0 to 1, not {self.unknown_share}")
+        if self.temperature <= 0:
+            raise ValueError(f"temperature must be above 0, not {self.temperature}")
+
+
+class DFPIRObjective(Objective):
+    """loss = |restored - clean|, with the prompt of each sample's label."""
+
+    def __init__(self, config: DFPIRConfig, settings: DFPIRSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.labels = config.labels
+        self.network = DFPIRNet(config)
+        for module in self.network.modules():
+            if isinstance(module, SelectiveAttention):
+                torch.nn.init.constant_(module.temperature, settings.temperature)
+        if settings.identity_start:
+            torch.nn.init.zeros_(self.network.output.weight)
+            if self.network.output.bias is not None:
+                torch.nn.init.zeros_(self.network.output.bias)
+
+    def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Raises UsageError for a label that the preset has no prompt for."""
+        restored = self._restored(batch.degraded, self.training_labels(batch.labels, step))
+        return {"loss": distance(self.settings, restored.float(), batch.clean, step)}
+
+    def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
+        return self._restored(degraded, [training_label(label, self.labels) for label in labels])
+
+    def training_labels(self, labels: Sequence[str], step: int) -> list[str]:
+        """The prompt label of each sample of a batch: its own, or "unknown".
+
+        Which ones are hidden depends on the step and the place in the batch alone, so a resumed run hides the same.
+        """
+        share = self.settings.unknown_share if UNKNOWN in self.labels else 0.0
+        first = step * len(labels)
+        return [
+            UNKNOWN if (first + place) * GOLDEN % 1 < share else training_label(label, self.labels)
+            for place, label in enumerate(labels)
+        ]
+
+    def _restored(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
+        prompts = torch.tensor([self.labels.index(label) for label in labels], device=degraded.device)
+        return self.network(degraded, prompts)
+
+    def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}
+
+    def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return from_ndr(tensors) if method == "ndr" else tensors
+
+
+NDR_STAGES = {
+    "extractor": "patch_embed.proj",
+    "block1": "encoder_level1",
+    "pool1": "down1_2",
+    "block2": "encoder_level2",
+    "pool2": "down2_3",
+    "block3": "encoder_level3",
+    "pool3": "down3_4",
+    "bottom": "latent",
+    "up3": "up4_3",
+    "up2": "up3_2",
+    "up1": "up2_1",
+    "refinement": "refinement",
+    "reconstruction": "output",
+}
+"""Parts of NDR-Restore's backbone and the same parts here."""
+
+NDR_DECODER = re.compile(r"block_up([123])\.(\d+)\.(.+)")
+
+
+def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """NDR-Restore's backbone under the names of `DFPIRNet`; its own modules on the skips are left out.
+
+    The first convolution of each of its decoder stages stands apart here, and takes the two features joined there in
+    the other order: [skip, up] there, [up, skip] here.
+    """
+    found = {}
+    for key, tensor in tensors.items():
+        part, _, rest = key.partition(".")
+        decoder = NDR_DECODER.fullmatch(key)
+        if part in NDR_STAGES:
+            found[f"{NDR_STAGES[part]}.{rest}"] = tensor
+        elif decoder and decoder[2] == "0":
+            swapped = torch.cat(tensor.chunk(2, dim=1)[::-1], 1) if tensor.ndim == 4 else tensor
+            found[f"reduce_chan_level{decoder[1]}.{decoder[3]}"] = swapped
+        elif decoder:
+            found[f"decoder_level{decoder[1]}.{int(decoder[2]) - 1}.{decoder[3]}"] = tensor
+    return found

@@ -1,0 +1,80 @@
+"""Every method and preset keeps its contract: any size, any batch, either precision, forward and backward."""
+
+import numpy as np
+import pytest
+import torch
+
+from airtool.engine.session import Session
+from airtool.engine.settings import Settings
+from airtool.methods.base import Method, Request
+from airtool.methods.objective import Batch
+from airtool.methods.registry import METHODS, method_class
+
+PRESETS = [(name, preset) for name in METHODS for preset in method_class(name).presets]
+LABEL = "rain"
+"""Every method that has to be told knows this."""
+
+
+def untrained(name: str, preset: str) -> Method:
+    """A method whose every parameter is off its initial value, so that no branch is silent."""
+    torch.manual_seed(0)
+    cls = method_class(name)
+    method = cls(cls.presets[preset])
+    with torch.no_grad():
+        for parameter in method.network.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return method
+
+
+def told(name: str) -> tuple[str, ...]:
+    return (LABEL,) if METHODS[name].needs == "label" else ()
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_any_size_comes_back_as_it_was(name: str, preset: str) -> None:
+    sizes = [(1, 1), (1, 50), (97, 131)] if preset in ("small", "paper") else [(9, 17)]
+    method = untrained(name, preset)
+    for precision in ("fp32", "bf16") if preset == "small" else ("fp32",):
+        session = Session(method, Settings(device="cpu", precision=precision, degradation=told(name)))
+        for height, width in sizes:
+            rgb = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
+            restored = session.restore_array(rgb)
+            assert (restored.shape, restored.dtype) == (rgb.shape, np.float32)
+            assert restored.min() >= 0
+            assert restored.max() <= 1
+            np.testing.assert_array_equal(restored, session.restore_array(rgb))
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_a_batch_of_two_equals_two_singles(name: str, preset: str) -> None:
+    method = untrained(name, preset)
+    side = 2 * method.facts.size_multiple
+    pictures = torch.rand(2, 3, side, side + method.facts.size_multiple)
+    with torch.inference_mode():
+        both = method.restore(pictures, Request(seeds=(1, 2), degradation=told(name)))
+        singles = [
+            method.restore(pictures[i : i + 1], Request(seeds=(i + 1,), degradation=told(name))) for i in range(2)
+        ]
+    torch.testing.assert_close(both, torch.cat(singles), atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_parameter_is_trained_and_what_is_exported_restores(name: str) -> None:
+    cls = method_class(name)
+    config = cls.presets["small"]
+    torch.manual_seed(0)
+    objective = cls.objective(config, {})
+    degraded, clean = torch.rand(2, 2, 3, 32, 32)
+    losses = objective(Batch(degraded, clean, (f"{LABEL}:0.5", "clean")), 0)
+    losses["loss"].backward()
+    silent = [key for key, parameter in objective.named_parameters() if parameter.grad is None]
+    assert silent == []
+    assert objective.restore(degraded[:1], (f"{LABEL}:0.5",)).shape == (1, 3, 32, 32)
+    exported = objective.exported(objective.state_dict())
+    method = cls(config)
+    method.network.load_state_dict(exported, strict=True)
+    with torch.inference_mode():
+        ours = method.restore(degraded[:1], Request(seeds=(0,), degradation=told(name)))
+        theirs = objective.eval().restore(degraded[:1], (f"{LABEL}:0.5",))
+    if not method.facts.draws:
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
