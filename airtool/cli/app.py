@@ -10,6 +10,7 @@ from airtool import __version__
 from airtool.cli import models
 from airtool.cli.console import fail
 from airtool.cli.degrade import degrade
+from airtool.cli.detect import detect
 from airtool.cli.evaluate import evaluate
 from airtool.cli.restore import restore
 from airtool.cli.train import train
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (restore, evaluate, degrade, train):
+for command in (restore, detect, evaluate, degrade, train):
     app.command()(command)
 app.add_typer(models.app, name="models")
 

@@ -3,8 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
+
+from airtool.metrics.protocols import RGB, Pixels
+
+CEILING = 60.0
+"""dB at which a picture that comes back unchanged counts, as its PSNR is infinite."""
 
 
 @dataclass(frozen=True)
@@ -22,16 +28,30 @@ class Batch:
 class Objective(nn.Module):
     """Everything of a method that is trained, with its loss as the forward pass."""
 
+    unit: ClassVar[str] = "dB"
+    """Unit of `measure`."""
+    relative: ClassVar[bool] = True
+    """Whether a run is judged by what `measure` gains over the untouched input, clean pictures apart, or by its mean
+    over everything."""
+
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Losses of one batch, scalars by name; "loss" is the one to minimise, the others are for the log."""
 
-    @abstractmethod
     def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
         """Restore a batch as the finished method will, for validation.
 
         degraded: as in `Batch`, and so is the result. labels: as in `Batch`, for methods that have to be told.
+        To be defined by whatever restores; what does not defines `measure` instead.
         """
+        raise NotImplementedError
+
+    def measure(self, degraded: Tensor, clean: Tensor, label: str) -> float:
+        """How good the averaged weights are on one held-out sample, more being better: PSNR of what `restore` gives.
+
+        degraded, clean: (1, 3, H, W), otherwise as in `Batch`. label: as in `Batch`.
+        """
+        return psnr(self.restore(degraded, (label,)), clean)
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Weights of another method under the names that `exported` gives, for a warm start. Unchanged by default."""
@@ -40,3 +60,12 @@ class Objective(nn.Module):
     @abstractmethod
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The part of a state dict of this module that a weights file holds, under the network's own keys."""
+
+
+def psnr(pictures: Tensor, clean: Tensor) -> float:
+    """RGB PSNR of one picture (1, 3, H, W) in dB after rounding to 8 bits, at most `CEILING`."""
+    return min(RGB.psnr(_pixels(pictures), _pixels(clean)), CEILING)
+
+
+def _pixels(pictures: Tensor) -> Pixels:
+    return pictures[0].float().cpu().numpy().transpose(1, 2, 0)

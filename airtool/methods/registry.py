@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airtool.errors import AirtoolError, UsageError
-from airtool.methods import dfpir, ndr
+from airtool.methods import dfpir, ndr, up_restorer
 from airtool.methods.facts import MethodFacts
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, MethodFacts] = {
     "ndr": ndr.FACTS,
     "dfpir": dfpir.FACTS,
+    "up-restorer": up_restorer.FACTS,
 }
 
 

@@ -37,8 +37,14 @@ LAYER_GAIN = (0.6, 1.3)
 DARKEST, PALEST = 2.0, 0.25
 """A toned picture keeps at least 2^-DARKEST of its linear light, or all but PALEST of its contrast."""
 
+SOFTEST = (0.7, 12.0)
+"""Range of the standard deviation in pixels by which a soft picture is blurred."""
+
 UNTONED = {"haze", "low-light"}
 """Degradations whose ground truth is never toned: to tell them from a scene's own tone is what training is for."""
+
+UNSOFTENED = UNTONED | {"motion-blur", "defocus"}
+"""The same for softness."""
 
 
 def load_folder(folder: Path) -> list[Stored]:
@@ -101,7 +107,8 @@ class SampleMaker:
         paired = self.pairs.get(kind)
         label = paired.label if paired else kind
         if paired is None:
-            clean = self._clean_crop(rng, may_tone=not UNTONED.intersection(kind.split("+")))
+            parts = kind.split("+")
+            clean = self._clean_crop(rng, not UNTONED.intersection(parts), not UNSOFTENED.intersection(parts))
             degraded, label = degrade(clean, kind, rng)
         elif paired.use == "layers":
             clean = self._clean_crop(rng)
@@ -113,7 +120,7 @@ class SampleMaker:
         inner = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
         return *turn(degraded[inner], clean[inner], rng), label
 
-    def _clean_crop(self, rng: np.random.Generator, may_tone: bool = True) -> Pixels:
+    def _clean_crop(self, rng: np.random.Generator, may_tone: bool = True, may_soften: bool = True) -> Pixels:
         picture = self.clean[int(rng.integers(len(self.clean)))]
         side = self.recipe.patch + 2 * MARGIN
         shrink = rng.uniform(1.0, LARGEST_SHRINK) if rng.random() < SHRINK_SHARE else 1.0
@@ -121,7 +128,11 @@ class SampleMaker:
         if crop.shape[0] != side:
             crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
         clean = crop.astype(np.float32) / 255.0
-        return tone(clean, rng) if may_tone and self.recipe.tone and rng.random() < self.recipe.tone else clean
+        if may_tone and self.recipe.tone and rng.random() < self.recipe.tone:
+            clean = tone(clean, rng)
+        if may_soften and self.recipe.soft and rng.random() < self.recipe.soft:
+            clean = soften(clean, rng)
+        return clean
 
     def _add_layer(self, clean: Pixels, paired: PairedPictures, rng: np.random.Generator) -> Pixels:
         which = int(rng.integers(len(paired.degraded)))
@@ -160,6 +171,12 @@ def tone(picture: Pixels, rng: np.random.Generator) -> Pixels:
         return to_srgb(to_linear(picture) * np.float32(2.0 ** -rng.uniform(0.0, DARKEST)))
     veil = np.float32(rng.uniform(0.0, PALEST))
     return picture * (1 - veil) + veil * np.float32(rng.uniform(0.6, 0.95))
+
+
+def soften(picture: Pixels, rng: np.random.Generator) -> Pixels:
+    """Blur by a Gaussian whose width is drawn evenly on a logarithmic scale."""
+    sigma = float(np.exp(rng.uniform(*np.log(SOFTEST))))
+    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
 
 
 def random_crop(picture: npt.NDArray, side: int, rng: np.random.Generator) -> npt.NDArray:

@@ -11,7 +11,6 @@ import torch
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.methods.objective import Batch, Objective
-from airtool.methods.registry import method_class, preset_config
 from airtool.methods.weights import write_weights
 from airtool.training.checkpoint import load_checkpoint, plain_recipe, save_checkpoint
 from airtool.training.data import SampleMaker, load_folder, load_pairs
@@ -19,7 +18,8 @@ from airtool.training.ema import EMA
 from airtool.training.recipe import Recipe
 from airtool.training.samples import batches
 from airtool.training.start import start_from
-from airtool.training.validation import Validation, gains
+from airtool.training.subjects import subject, subject_config
+from airtool.training.validation import Validation
 
 Say = Callable[[str], None]
 
@@ -77,7 +77,7 @@ def train(recipe: Recipe, options: Options, say: Say) -> Outcome:
     """Train, or go on training, until the recipe's steps or the time are used up. `say` receives lines of progress.
 
     Leaves in `options.out`: ``checkpoint.pt``, ``weights.safetensors`` (average, latest), ``best.safetensors``
-    (average with the best mean gain on the held-out pictures), and TensorBoard files. Raises UsageError for a recipe
+    (average with the best figure on the held-out pictures), and TensorBoard files. Raises UsageError for a recipe
     or data that do not fit, AirtoolError when accelerate is missing or the loss stops being finite.
     """
     try:
@@ -109,9 +109,9 @@ class _Run:
         self.maker = SampleMaker(recipe, clean, pairs)
         self.validation = Validation(recipe, load_folder(options.data / recipe.validation))
         torch.manual_seed(recipe.seed)
-        self.config = preset_config(recipe.method, recipe.preset)
+        self.config = subject_config(recipe.method, recipe.preset)
         self.checkpoint = options.out / "checkpoint.pt"
-        objective = method_class(recipe.method).objective(self.config, recipe.objective)
+        objective = subject(recipe.method).objective(self.config, recipe.objective)
         if options.start is not None and not self.checkpoint.exists():
             taken, all_tensors = start_from(objective, options.start)
             self.say(f"started from {options.start}: {taken} of {all_tensors} tensors")
@@ -129,7 +129,7 @@ class _Run:
             self.precision = "bf16" if bf16_pays(self.device) else "fp32"
         if self.checkpoint.exists():
             self._resume()
-        self.before = self.validation.input_psnr()
+        self.before = self.validation.before() if objective.relative else {}
 
     def _resume(self) -> None:
         state = load_checkpoint(self.checkpoint, self.recipe)
@@ -219,16 +219,14 @@ class _Run:
             return
         self.objective.eval()
         with self.average.applied(self.objective):
-            scores = self.validation.psnr(self.objective, self.device)
+            report = self.validation.report(self.objective, self.device, self.before)
         self.objective.train()
-        gain = gains(scores, self.before)
-        for kind, score in scores.items():
-            log.add_scalar(f"validation/{kind}", score, self.step)
-        log.add_scalar("validation/mean_gain", gain, self.step)
-        parts = "  ".join(f"{kind} {score:.2f} ({score - self.before[kind]:+.2f})" for kind, score in scores.items())
-        self.say(f"validation at step {self.step}: mean gain {gain:.3f} dB  {parts}")
-        if gain > self.best:
-            self.best = gain
+        for kind, figure in report.figures.items():
+            log.add_scalar(f"validation/{kind}", figure, self.step)
+        log.add_scalar(f"validation/{report.title.replace(' ', '_')}", report.score, self.step)
+        self.say(f"validation at step {self.step}: {report.line}")
+        if report.score > self.best:
+            self.best = report.score
             self._export("best.safetensors")
 
     def _save(self) -> None:

@@ -60,6 +60,9 @@ class Recipe:
     tone: float = 0.0
     """Share of the clean pictures that are darkened or made pale first, before they are degraded and as ground truth:
     a dim or misty scene that is to stay so. Not where haze or low light is to be undone."""
+    soft: float = 0.0
+    """Share of the clean pictures that are blurred first, before they are degraded and as ground truth: what lies out
+    of focus, and is to stay so. Not where blur is to be undone, nor where `tone` does not apply."""
     learning_rate: float = 1e-3
     """Peak of the schedule."""
     final_learning_rate: float = 1e-6

@@ -1,6 +1,7 @@
 """Validation on held-out pictures, each degradation on its own."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,16 +10,26 @@ from torch import Tensor
 from airtool.degradations import DEGRADATIONS
 from airtool.degradations.compose import Step, compose, picture_rng, shown_steps
 from airtool.errors import UsageError
-from airtool.methods.objective import Objective
-from airtool.metrics.protocols import RGB
+from airtool.methods.objective import Objective, psnr
 from airtool.training.data import Pixels, Stored
 from airtool.training.recipe import CLEAN, Recipe
 
-CEILING = 60.0
-"""dB at which a picture that comes back unchanged counts, as its PSNR is infinite."""
-
 SIZE_MULTIPLE = 16
 """Sides of a validation crop are cut to multiples of this, which suits every method."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One validation."""
+
+    figures: Mapping[str, float]
+    """Mean of the objective's `measure` by kind."""
+    title: str
+    """What `score` is: "mean gain" or "mean"."""
+    score: float
+    """The figure by which the best weights are chosen, in the objective's unit, more being better."""
+    line: str
+    """All of that for people."""
 
 
 class Validation:
@@ -39,28 +50,43 @@ class Validation:
             return clean
         return compose(clean, _steps(kind), picture_rng(self.seed, clean))[0]
 
-    def input_psnr(self) -> dict[str, float]:
+    def before(self) -> dict[str, float]:
         """Mean RGB PSNR in dB of the degraded crops themselves, by kind."""
-        return {kind: _mean([_psnr(self._degraded(clean, kind), clean) for clean in self.clean]) for kind in self.kinds}
+        return {
+            kind: _mean([psnr(_tensor(self._degraded(clean, kind)), _tensor(clean)) for clean in self.clean])
+            for kind in self.kinds
+        }
 
     @torch.inference_mode()
-    def psnr(self, objective: Objective, device: torch.device) -> dict[str, float]:
-        """Mean RGB PSNR in dB after restoration in float32, by kind."""
-        scores = {}
+    def figures(self, objective: Objective, device: torch.device) -> dict[str, float]:
+        """Mean of the objective's `measure` in float32, by kind."""
+        figures = {}
         for kind in self.kinds:
             label = CLEAN if kind == CLEAN else shown_steps(_steps(kind))
-            values = []
-            for clean in self.clean:
-                restored = objective.restore(_tensor(self._degraded(clean, kind), device), (label,))
-                values.append(_psnr(restored[0].float().cpu().numpy().transpose(1, 2, 0), clean))
-            scores[kind] = _mean(values)
-        return scores
+            figures[kind] = _mean(
+                [
+                    objective.measure(_tensor(self._degraded(clean, kind)).to(device), _tensor(clean).to(device), label)
+                    for clean in self.clean
+                ]
+            )
+        return figures
+
+    def report(self, objective: Objective, device: torch.device, before: Mapping[str, float]) -> Report:
+        """Measure, and judge: by the gain over `before` where the objective is `relative`, else by the mean."""
+        figures, unit = self.figures(objective, device), objective.unit
+        if objective.relative:
+            title, score = "mean gain", gains(figures, before)
+            parts = [f"{kind} {figure:.2f} ({figure - before[kind]:+.2f})" for kind, figure in figures.items()]
+        else:
+            title, score = "mean", _mean(list(figures.values()))
+            parts = [f"{kind} {figure:.2f}" for kind, figure in figures.items()]
+        return Report(figures, title, score, f"{title} {score:.3f} {unit}  {'  '.join(parts)}")
 
 
-def gains(scores: Mapping[str, float], before: Mapping[str, float]) -> float:
-    """Mean gain in dB over the degradations (not over clean): the figure by which the best weights are chosen."""
-    kinds = [kind for kind in scores if kind != CLEAN]
-    return _mean([scores[kind] - before[kind] for kind in kinds]) if kinds else 0.0
+def gains(figures: Mapping[str, float], before: Mapping[str, float]) -> float:
+    """Mean gain over the degradations (not over clean), in the unit of both."""
+    kinds = [kind for kind in figures if kind != CLEAN]
+    return _mean([figures[kind] - before[kind] for kind in kinds]) if kinds else 0.0
 
 
 def _steps(kind: str) -> list[Step]:
@@ -75,13 +101,9 @@ def _centre(picture: Stored, side: int) -> Pixels:
     return picture[top : top + height, left : left + width].astype(np.float32) / 255.0
 
 
-def _tensor(picture: Pixels, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].to(device)
+def _tensor(picture: Pixels) -> Tensor:
+    tensor = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
     return tensor.contiguous(memory_format=torch.channels_last)
-
-
-def _psnr(restored: Pixels, clean: Pixels) -> float:
-    return min(RGB.psnr(restored, clean), CEILING)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ from commandline import Run
 
 from airtool import __version__
 
-COMMANDS = ("restore", "evaluate", "degrade", "train", "models")
+COMMANDS = ("restore", "detect", "evaluate", "degrade", "train", "models")
 
 PROBE = """
 import sys

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from . import ndr
+from . import c2f_dft, dfpir, ndr
 
 Compare = Callable[
     [Mapping[str, Any], Mapping[str, Tensor], Mapping[str, Tensor]], Iterator[tuple[str, Tensor, Tensor]]
@@ -13,6 +13,16 @@ Compare = Callable[
 """(case, weights, vectors) -> (name of the output, ours, theirs) for every output of the case."""
 
 FAMILIES: dict[str, Compare] = {
+    "C2F-DFT": c2f_dft.compare,
+    "DFPIR": dfpir.compare,
     "NDR-Restore": ndr.compare,
 }
-"""By the value of "method" in case.json."""
+"""By what the value of "method" in case.json begins with."""
+
+
+def family(method: str) -> Compare:
+    """Raises KeyError for a method that no family is for."""
+    for name, compare in FAMILIES.items():
+        if method.startswith(name):
+            return compare
+    raise KeyError(f"no family for {method!r}; known are {', '.join(FAMILIES)}")

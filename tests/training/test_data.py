@@ -85,6 +85,15 @@ def test_toned_ground_truths_are_darker_or_paler_but_never_where_tone_is_the_dam
         assert np.corrcoef(plain, toned)[0, 1] > 0.9
 
 
+def test_soft_ground_truths_are_smoother_but_never_where_blur_is_the_damage(tiny: Recipe, training_data: Path) -> None:
+    def truth(kind: str, soft: float) -> np.ndarray:
+        return maker(replace(tiny, mix={kind: 1.0}, soft=soft), training_data)(3)[1]
+
+    for kind in ("haze", "low-light", "motion-blur", "rain+defocus"):
+        np.testing.assert_array_equal(truth(kind, 1.0), truth(kind, 0.0))
+    assert np.abs(np.diff(truth("noise", 1.0))).mean() < 0.8 * np.abs(np.diff(truth("noise", 0.0))).mean()
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_steps_see_the_same_samples_whatever_makes_them(

@@ -1,0 +1,1 @@
+"""Noise schedules, samplers and the noise itself, for all methods that restore by diffusion."""

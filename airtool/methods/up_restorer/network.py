@@ -1,0 +1,140 @@
+"""Up-Restorer (Liu et al., AAAI 2025): C2F-DFT with learnable queries and upgraded prompts.
+
+The paper gives its backbone to the parameter. There is no public code of it; see `prompts` and `queries` for what the
+paper says of the rest and what is our design.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from airtool.diffusion.ddim import Evaluation, Prediction, sample, strided
+from airtool.diffusion.schedule import LinearSchedule
+from airtool.methods.up_restorer.prompts import PromptBlock, Upgrade
+from airtool.methods.up_restorer.queries import QueriedAttention
+from airtool.networks.c2f_dft import STAGES, DFTConfig, DiffusionTransformer, DiffusionTransformerBlock
+from airtool.networks.nafnet import NAFBlock
+
+
+@dataclass(frozen=True)
+class UpRestorerConfig(DFTConfig):
+    """Sizes of Up-Restorer. The defaults are the ``paper`` preset: 28,012,779 parameters; 28,012,272 are published."""
+
+    local_stages: tuple[str, ...] = ()
+    """Stages of `STAGES` whose blocks are cheap local NAFNet blocks; the others keep the published blocks with
+    learnable queries. Not published."""
+    closing_attention: tuple[str, ...] = ()
+    """Local stages that end with one further published block with learnable queries, the identity at first. Not
+    published."""
+    components: int = 5
+    """Components of a prompt."""
+    component_side: int = 8
+    """Side of the latent level's components and maps, twice that at each finer level: half of a 128-pixel crop's
+    feature. The paper does not give it."""
+    prediction: Prediction = "eps"
+    """What the network predicts: "eps", the noise, as published, or "x0", the clean picture as the degraded one plus a
+    correction, from which the noise follows. Both go through the same sampler; the latter, not published, spares a
+    small network the division by 0.006 at the first step and lets it start as the identity."""
+    sampling_timesteps: int = 3
+    """1000 divided by this is the sampler's stride: 3 gives the four evaluations at 999, 666, 333 and 0."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        unknown = sorted({*self.local_stages, *self.closing_attention} - set(STAGES))
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none of the stages {', '.join(STAGES)}")
+        if not set(self.closing_attention) <= set(self.local_stages):
+            raise ValueError("closing_attention may name local stages only")
+        if self.prediction not in ("eps", "x0"):
+            raise ValueError(f"prediction must be 'eps' or 'x0', not {self.prediction!r}")
+        if min(self.components, self.component_side) < 1 or not 1 <= self.sampling_timesteps <= 1000:
+            raise ValueError("components, component_side and sampling_timesteps must be at least 1")
+
+
+class TimedNAFBlock(NAFBlock):
+    """A local NAFNet block that sees the time step: a linear map of the level's time vector is added to its input.
+
+    The map is zero at first, so that the block starts as one without time.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channel_attention=False)
+        self.time = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.time.weight)
+        nn.init.zeros_(self.time.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
+        return super().forward(x if time is None else x + self.time(time))
+
+
+class UpRestorerNet(nn.Module):
+    """Predicts, at one time step, the noise or the clean picture; `trajectory` restores with it.
+
+    Pictures are (N, 3, H, W), H and W multiples of 8, in the range [-1, 1] of the diffusion.
+    """
+
+    def __init__(self, config: UpRestorerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.schedule = LinearSchedule()
+        self.times = strided(config.sampling_timesteps, self.schedule.steps)
+        self.backbone = DiffusionTransformer(config, self._stage)
+        c, side = config.dim, config.component_side
+        self.prompt_level4 = PromptBlock(8 * c, config.components, side)
+        self.prompt_level3 = PromptBlock(4 * c, config.components, 2 * side)
+        self.prompt_level2 = PromptBlock(2 * c, config.components, 4 * side)
+
+    def _stage(self, name: str, count: int, channels: int, heads: int) -> list[nn.Module]:
+        def published() -> DiffusionTransformerBlock:
+            attention = QueriedAttention(channels, heads, self.config.bias)
+            return DiffusionTransformerBlock(channels, attention, self.config)
+
+        if name not in self.config.local_stages:
+            return [published() for _ in range(count)]
+        blocks: list[nn.Module] = [TimedNAFBlock(channels) for _ in range(count)]
+        if name in self.config.closing_attention:
+            # As all blocks of a local stage it starts as the identity.
+            block = published()
+            for key, parameter in block.named_parameters():
+                if ".project_out." in key:
+                    nn.init.zeros_(parameter)
+            blocks.append(block)
+        return blocks
+
+    def forward(self, degraded: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
+        """The prediction, of the kind that the config names, from the degraded picture, x_t and time steps (N,)."""
+        return self.predict(degraded, noisy, t)[0]
+
+    def predict(self, degraded: Tensor, noisy: Tensor, t: Tensor) -> tuple[Tensor, Upgrade]:
+        """The same with the quantities of the finest Prompt Block, at half of the picture's size."""
+        # The decoder goes from coarse to fine, so the last one to arrive is the finest; the others are let go.
+        finest: list[Upgrade] = []
+
+        def prompt(level: int, decoded: Tensor, encoded: Tensor) -> Tensor:
+            decoded, upgrade = getattr(self, f"prompt_level{level}")(decoded, encoded)
+            finest[:] = [upgrade]
+            return decoded
+
+        out = self.backbone.decode(torch.cat([degraded, noisy], 1), t, prompt)
+        if self.config.prediction == "x0":
+            out = out + degraded
+        elif self.backbone.skip_conv is None:
+            out = out + noisy
+        return out, finest[0]
+
+    def trajectory(self, degraded: Tensor, start: Tensor, with_gradient: int | None = None) -> Iterator[Evaluation]:
+        """Restore by evaluating the network at `times`, from standard normal noise `start` at the first of them.
+
+        degraded: in the network's dtype; the sampler computes in float32, as `start` is. with_gradient: only so many
+        of the last evaluations are part of the autograd graph; None: all. The last evaluation's `x` is the result.
+        """
+        learning = self.times if with_gradient is None else self.times[-with_gradient:]
+
+        def network(x: Tensor, t: int) -> Tensor:
+            times = torch.full((x.shape[0],), float(t), device=x.device)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and t in learning):
+                return self(degraded, x.to(degraded.dtype), times).float()
+
+        return sample(network, start, self.schedule, self.times, self.config.prediction)
