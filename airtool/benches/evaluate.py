@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from airtool.benches.kept import Kept
 from airtool.benches.noise import NoiseProtocol
 from airtool.benches.pairs import Pair, pair_paths, pair_sources
 from airtool.benches.scorers import Scorer, score_all
@@ -19,9 +20,8 @@ from airtool.images.decode import read
 from airtool.images.discover import STDIN, Source, discover
 from airtool.images.encode import encode
 from airtool.images.files import write_atomic
-from airtool.images.names import listing, shown
+from airtool.images.names import shown
 from airtool.images.picture import Picture
-from airtool.images.plan import plan
 from airtool.metrics import protocols as metrics
 from airtool.metrics.protocols import Pixels
 from airtool.reports.gallery import Gallery
@@ -119,25 +119,6 @@ def cropping(task: Task) -> Task:
     return replace(task, question=replace(task.question, align=CROPPED), crop=True)
 
 
-def plan_kept(task: Task, folder: str) -> dict[str, Path]:
-    """Where each restored picture of a task goes: PNG files that mirror the tree of the inputs, by `Pair.name`.
-
-    Raises UsageError as `airtool.images.plan.plan` does, also when one of the files exists already or when they would
-    come to lie among the ground truths.
-    """
-    if folder == STDIN:
-        raise UsageError("--keep takes a folder, not standard output: name one")
-    planned = plan([pair.degraded for pair in task.pairs], folder, format="png", existing="resume")
-    if planned.skipped:
-        names = listing([str(job.target) for job in planned.skipped])
-        raise UsageError(f"already there: {names}; name an empty folder after --keep, or remove them")
-    for root in {pair.ground_truth.root for pair in task.pairs} - {None}:
-        if root is not None and Path(folder).resolve().is_relative_to(root.resolve()):
-            raise UsageError(f"--keep {shown(folder)} lies inside the ground truths {shown(root)}: name another folder")
-    targets = {job.source: job.target for job in planned.jobs}
-    return {pair.name: target for pair in task.pairs if (target := targets[pair.degraded]) is not None}
-
-
 def evaluate(
     task: Task,
     protocols: Sequence[metrics.Protocol],
@@ -146,19 +127,22 @@ def evaluate(
     watch: Watch = lambda outcomes, total: outcomes,
     gallery: Gallery | None = None,
     scorers: Sequence[Scorer] = (),
+    reuse: Kept | None = None,
 ) -> Evaluation:
     """Measure every pair of a task under every protocol.
 
     restorer: restores each input; None: inputs (or existing results) are measured as they are. Restored values are
     measured as the float values that the method gives, clipped to [0, 1], and rounded only where a protocol says so.
-    kept: the file for each restored picture, from `plan_kept`. A picture that cannot be read, restored or measured
-    becomes a `Failure`, and the rest is measured; one that cannot be kept, or has no value of one of the further
-    metrics (`scorers`), has its figures and a `Failure`. gallery: is offered every measured picture, to keep previews
-    of a few.
+    kept: the file for each restored picture, from `airtool.benches.kept.plan_kept`. reuse: pictures kept from one run
+    to the next; with it, restored pictures are measured as their files hold them. A picture that cannot be read,
+    restored or measured becomes a `Failure`, and the rest is measured; one that cannot be kept, or has no value of one
+    of the further metrics (`scorers`), has its figures and a `Failure`. gallery: is offered every measured picture, to
+    keep previews of a few.
     """
-    outcomes = list(watch(_outcomes(task, protocols, restorer, kept or {}, gallery, scorers), len(task.pairs)))
+    work = _outcomes(task, protocols, restorer, kept or {}, gallery, scorers, reuse)
+    outcomes = list(watch(work, len(task.pairs)))
     return Evaluation(
-        question=task.question,
+        question=task.question if reuse is None else replace(task.question, stored=reuse.statement),
         protocols={protocol.name: protocol.statement for protocol in protocols},
         stages=(task.given,) if restorer is None else ("input", "restored"),
         restoration=None if restorer is None else restorer.describe(),
@@ -175,12 +159,13 @@ def _outcomes(
     kept: Mapping[str, Path],
     gallery: Gallery | None,
     scorers: Sequence[Scorer],
+    reuse: Kept | None,
 ) -> Iterator[Outcome]:
     for pair in task.pairs:
         result: PictureResult | None = None
         problems: list[str] = []
         try:
-            result, problems, restored, views = _measure(task, pair, protocols, restorer, scorers)
+            result, problems, restored, views = _measure(task, pair, protocols, restorer, scorers, reuse)
             if gallery is not None:
                 gallery.offer(result, views)
             if restored is not None and pair.name in kept:
@@ -199,6 +184,7 @@ def _measure(
     protocols: Sequence[metrics.Protocol],
     restorer: Restorer | None,
     scorers: Sequence[Scorer],
+    reuse: Kept | None,
 ) -> tuple[PictureResult, list[str], Picture | None, dict[str, Pixels]]:
     """The figures of one pair, why some failed, the restored picture if there was a restorer, and all pixels seen."""
     ground_truth = read(_path(pair.ground_truth)).rgb
@@ -216,15 +202,13 @@ def _measure(
     scores = {task.given: _scores(given.rgb, ground_truth, protocols)}
     seen = {task.given: given.rgb}
     restored, seconds = None, None
+    problems: list[str] = []
     if restorer is not None:
-        start = time.perf_counter()
-        with naming(name):
-            restored = restorer.restore_picture(given)
-        seconds = time.perf_counter() - start
+        restored, seconds, problems = _restored(pair.name, name, given, restorer, reuse)
         with naming(f"{name}, restored"):
             scores["restored"] = _scores(restored.rgb, ground_truth, protocols)
         seen["restored"] = restored.rgb
-    values, problems = {}, []
+    values = {}
     for stage, rgb in seen.items():
         values[stage], failed = score_all(scorers, rgb, ground_truth)
         problems += [f"{name}, {stage}: {problem}" for problem in failed]
@@ -232,6 +216,23 @@ def _measure(
     result = PictureResult(pair.name, width, height, seconds, scores, values)
     views: dict[str, Pixels] = {str(stage): rgb for stage, rgb in seen.items()}
     return result, problems, restored, views | {"ground truth": ground_truth}
+
+
+def _restored(
+    key: str, name: str, given: Picture, restorer: Restorer, reuse: Kept | None
+) -> tuple[Picture, float, list[str]]:
+    """A picture restored now or earlier, the seconds that it took, and why it could not be kept, if so."""
+    if reuse is not None and (found := reuse.find(key, given)) is not None:
+        return *found, []
+    start = time.perf_counter()
+    with naming(name):
+        restored = restorer.restore_picture(given)
+    seconds = time.perf_counter() - start
+    if reuse is None:
+        return restored, seconds, []
+    with naming(f"{name}, restored"):
+        stored, problems = reuse.add(key, given, restored, seconds)
+    return stored, seconds, problems
 
 
 def _middle(given: Picture, ground_truth: Pixels) -> tuple[Picture, Pixels]:

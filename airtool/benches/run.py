@@ -1,9 +1,8 @@
 """From the names of benches to what is measured, and from what was measured to what it may be called."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from airtool.benches.evaluate import Task, cropping
 from airtool.benches.folders import Found, locate
@@ -14,7 +13,6 @@ from airtool.errors import UsageError
 from airtool.images.discover import Source
 from airtool.images.names import listing, shown
 from airtool.reports.record import Evaluation, Failure, Question
-from airtool.reports.rows import SUMMARY_COLUMNS, csv_columns, csv_rows, payload, summary_rows
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,18 @@ class Planned:
 
 @dataclass(frozen=True)
 class Missing:
-    """A bench that cannot be measured."""
+    """A bench that cannot be measured, with any method or with one."""
 
     bench: str
     reason: str
     """One line that says what was looked for, or what is wrong with what was found."""
+    method: str | None = None
+    """The method that cannot measure it; None: there are no pictures."""
+
+    @property
+    def told(self) -> str:
+        """The reason with what it is about."""
+        return self.reason if self.method is None else f"{self.bench}, {self.method}: {self.reason}"
 
 
 def plan_benches(
@@ -125,41 +130,3 @@ def odd_sizes(each: BenchSet, sizes: Iterable[tuple[int, int]]) -> str:
     """Sizes that no official picture of a set has, and how many pictures have each, in words; empty: none."""
     odd = Counter(size for size in sizes if each.sizes and size not in each.sizes)
     return listing([f"{width}x{height} ({count})" for (width, height), count in odd.most_common()])
-
-
-def benches_payload(evaluations: Sequence[Evaluation], missing: Sequence[Missing]) -> dict[str, Any]:
-    """Several benches for `airtool.reports.writers.write_json`; a single one as by `payload`."""
-    if len(evaluations) == 1 and not missing:
-        return payload(evaluations[0])
-    return {
-        "command": "evaluate",
-        "benches": [payload(evaluation) for evaluation in evaluations],
-        "missing": missing,
-    }
-
-
-def benches_csv(
-    evaluations: Sequence[Evaluation], missing: Sequence[Missing]
-) -> tuple[list[str], Iterable[dict[str, Any]]]:
-    """Header and rows of several benches for `airtool.reports.writers.write_csv`.
-
-    The column ``sample`` says why the figures of a row are no benchmark's; where it is empty, they are.
-    """
-    columns = dict.fromkeys(column for evaluation in evaluations for column in csv_columns(evaluation))
-    header = ["bench", "sample", *(column for column in columns if column != "error"), "error"]
-    rows = [
-        {"bench": evaluation.question.bench, "sample": evaluation.question.sample, **row}
-        for evaluation in evaluations
-        for row in csv_rows(evaluation)
-    ]
-    return header, [*rows, *({"bench": each.bench, "error": each.reason} for each in missing)]
-
-
-def benches_summary(evaluations: Sequence[Evaluation]) -> tuple[list[str], Iterable[dict[str, Any]]]:
-    """The means of several benches for `airtool.reports.writers.write_csv`, with ``sample`` as in `benches_csv`."""
-    rows = [
-        {"bench": evaluation.question.bench, "sample": evaluation.question.sample, **row}
-        for evaluation in evaluations
-        for row in summary_rows(evaluation)
-    ]
-    return ["bench", "sample", *SUMMARY_COLUMNS], rows

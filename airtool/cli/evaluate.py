@@ -8,6 +8,7 @@ import typer
 
 from airtool.cli.console import say, warn
 from airtool.cli.evaluate_bench import BenchOption, BenchRequest, DataOption, NoiseOption, run_benches
+from airtool.cli.evaluate_methods import parse_methods
 from airtool.cli.evaluate_metrics import (
     MetricDeviceOption,
     MetricOption,
@@ -22,9 +23,8 @@ from airtool.cli.reports import Reports
 from airtool.errors import UsageError
 
 if TYPE_CHECKING:
-    from airtool.benches.evaluate import Outcome, Restorer, Task
+    from airtool.benches.evaluate import Outcome, Task
     from airtool.benches.noise import NoiseProtocol
-    from airtool.engine.settings import Settings
     from airtool.metrics.protocols import Protocol
     from airtool.reports.compare import Earlier
     from airtool.reports.record import Metric
@@ -80,11 +80,20 @@ def evaluate(
     metric_weights: MetricWeightsOption = None,
     metric_device: MetricDeviceOption = None,
     method: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Method that restores (default: ndr).", rich_help_panel=HOW)
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Method that restores (default: ndr); with --bench also several, e.g. ndr,dfpir.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Weights file (default: the embedded weights).", rich_help_panel=HOW),
+        typer.Option(
+            metavar="FILE",
+            help="Weights file (default: the embedded weights); of several methods METHOD=FILE,METHOD=FILE.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which embedded weights (default: small).", rich_help_panel=HOW)
@@ -116,7 +125,11 @@ def evaluate(
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Keep the restored pictures there as PNG files.", rich_help_panel=HOW),
+        typer.Option(
+            metavar="DIR",
+            help="Keep the restored pictures there as PNG files; with --bench the next run reuses them.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     protocol: Annotated[
         str | None,
@@ -160,9 +173,11 @@ def evaluate(
     Pictures pair up by their names without extension, inside subfolders of the same name; those of a benchmark by its
     own rule. The table goes to standard output, unless a report with - does.
     """
-    from airtool.benches.evaluate import cropping, plan_kept
+    from airtool.benches.evaluate import cropping
     from airtool.benches.evaluate import evaluate as measure
+    from airtool.benches.kept import plan_kept
     from airtool.benches.noise import parse_noise_protocol
+    from airtool.engine.settings import Settings, parse_precision, parse_tile
     from airtool.metrics.protocols import parse_protocols
     from airtool.reports.compare import compare
     from airtool.reports.gallery import Gallery
@@ -199,12 +214,6 @@ def evaluate(
         raise UsageError(f"--align '{align}' is not known: leave it out, or say crop")
     noise = None if noise_protocol is None else parse_noise_protocol(noise_protocol)
 
-    def restorer() -> "Restorer | None":
-        if results is not None or input_only:
-            return None
-        how = _settings(device or "auto", precision or "auto", tile or "auto", seed or 0, degradation)
-        return _open(method or "ndr", weights, preset, how)
-
     def watch(outcomes: "Iterable[Outcome]", total: int) -> "Iterable[Outcome]":
         for outcome in track(outcomes, total, "measured", quiet):
             for failure in outcome.failures:
@@ -215,23 +224,30 @@ def evaluate(
         _refuse({**others, "--bench": bench, **referenced}, "with --no-reference, which only scores pictures")
         run_unreferenced(no_reference, further, limit, reports, compare_with, watch)
         return
+    methods = None
+    if results is None and not input_only:
+        how = Settings(device or "auto", parse_precision(precision or "auto"), parse_tile(tile or "auto"), seed or 0)
+        methods = parse_methods(method or "ndr", weights, preset, how, degradation)
     if bench is not None:
         _refuse({**others, "--compare-with": compare_with}, "with --bench")
         request = BenchRequest(bench, data, protocol, noise, limit, align is not None, keep, further, quiet)
-        run_benches(request, reports, restorer, watch)
+        run_benches(request, reports, methods, watch)
         return
+    if methods is not None and len(methods.names) > 1:
+        raise UsageError("several methods are compared on benchmarks: add --bench NAMES, or name one after --method")
     _refuse({"--data": data}, "without --bench")
     if degrade is None:
         _refuse({"--noise-protocol": noise_protocol}, "here, where no noise is synthesised")
     task = _task(pairs, results, gt, degrade, seed or 0, limit, noise)
     if align is not None:
         task = cropping(task)
-    kept = plan_kept(task, keep) if keep is not None else None
+    kept = plan_kept(task.pairs, keep) if keep is not None else None
     by = yardstick([chosen[0].name])
     gallery = Gallery("input" if input_only else "restored", by) if html is not None else None
     scorers = further.open()
     earlier = _earlier(compare_with, chosen, [scorer.metric for scorer in scorers])
-    evaluation = measure(task, chosen, restorer(), kept, watch, gallery, scorers)
+    restorer = None if methods is None else methods.open(methods.names[0])
+    evaluation = measure(task, chosen, restorer, kept, watch, gallery, scorers)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
     reports.write(evaluation, gallery)
@@ -285,21 +301,3 @@ def _earlier(report: str | None, protocols: Sequence["Protocol"], metrics: Seque
     if report is None:
         return None
     return read_earlier(report, {protocol.name: protocol.statement for protocol in protocols}, metrics)
-
-
-def _settings(device: str, precision: str, tile: str, seed: int, degradation: str | None) -> "Settings":
-    from airtool.engine.settings import Settings, parse_degradation, parse_precision, parse_tile
-
-    return Settings(device, parse_precision(precision), parse_tile(tile), seed, parse_degradation(degradation))
-
-
-def _open(method: str, weights: str | None, preset: str | None, settings: "Settings") -> "Restorer":
-    from airtool.methods.registry import check_method
-
-    # What is mistyped is found before torch is imported.
-    check_method(method)
-    if weights is not None:
-        _refuse({"--preset": preset}, "with --weights, whose file says what it is")
-    from airtool.engine.session import open_with
-
-    return open_with(settings, method, weights, preset or "small")

@@ -1,25 +1,30 @@
-"""`airtool evaluate --bench`: benchmark sets, one after the other."""
+"""`airtool evaluate --bench`: every method on every benchmark set."""
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.evaluate_methods import MethodRequest
 from airtool.cli.evaluate_metrics import MetricRequest
 from airtool.cli.evaluate_sets import PANEL
 from airtool.cli.reports import Reports
-from airtool.errors import UsageError
+from airtool.errors import AirtoolError, UsageError
 
 if TYPE_CHECKING:
     from airtool.benches.evaluate import Restorer, Watch
     from airtool.benches.noise import NoiseProtocol
-    from airtool.benches.run import Missing
-    from airtool.reports.record import Evaluation
+    from airtool.benches.run import Missing, Planned
+    from airtool.benches.scorers import Scorer
+    from airtool.metrics.protocols import Protocol
+    from airtool.reports.gallery import Gallery
+    from airtool.reports.record import Evaluation, Stage
+    from airtool.reports.several import Versus
 
 BenchOption = Annotated[
     str | None,
@@ -57,73 +62,159 @@ class BenchRequest:
     quiet: bool
 
 
-def run_benches(
-    request: BenchRequest, reports: Reports, open_restorer: "Callable[[], Restorer | None]", watch: "Watch"
-) -> None:
-    """Measure benchmarks one after the other, and print each table as soon as it is there.
+@dataclass(frozen=True)
+class Job:
+    """One method on one benchmark."""
 
-    Raises typer.Exit(1) when a set or a metric was missing or a picture failed; the rest is measured.
+    planned: "Planned"
+    protocols: "tuple[Protocol, ...]"
+    method: str | None
+    """None: the inputs are measured."""
+    folder: Path | None
+    """Where restored pictures are kept."""
+    targets: "Mapping[str, Path]"
+
+
+def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest | None, watch: "Watch") -> None:
+    """Measure every method on every benchmark, and print each table as soon as it is there.
+
+    methods: None to measure the inputs alone. One method at a time is in memory, and of its pictures one. Raises
+    typer.Exit(1) when a set, a metric or one of several methods was missing or a picture failed; the rest is measured.
     """
-    from airtool.benches.evaluate import evaluate, plan_kept
-    from airtool.benches.run import judged, left_over, plan_benches
-    from airtool.metrics.protocols import parse_protocols
-    from airtool.reports.writers import STDOUT
+    from airtool.benches.run import Missing, plan_benches
+    from airtool.reports.several import differences, method_of
+    from airtool.reports.tables import print_evaluation, print_several
 
     data = request.data or os.environ.get("AIRTOOL_DATA")
     if data is None:
         raise UsageError("--bench needs the folder that holds the sets: add --data DIR, or set AIRTOOL_DATA")
     planned, missing = plan_benches(request.names, data, request.noise, request.limit, request.crop)
-    if reports.html is not None and len(planned) + len(missing) > 1:
-        raise UsageError("--html takes one benchmark: name one after --bench")
-    protocols = [parse_protocols(request.protocol or ",".join(each.set.protocols)) for each in planned]
-    kept = [plan_kept(each.task, str(Path(request.keep, each.bench.name))) if request.keep else {} for each in planned]
+    names: tuple[str | None, ...] = (None,) if methods is None else methods.names
+    several = len(names) > 1
+    work = {name: _jobs(request, planned, name, several) for name in names}
     for each in missing:
         warn(each.reason)
     scorers = request.metrics.open() if planned else ()
-    restorer = open_restorer() if planned else None
-    gallery = _gallery(reports, restorer is not None, protocols[0][0].name) if planned else None
-    evaluations = []
-    for bench, chosen, targets in zip(planned, protocols, kept, strict=True):
-        say(f"{bench.bench.name}: {len(bench.task.pairs)} pictures in {bench.found.folder}", request.quiet)
-        evaluation = judged(bench, evaluate(bench.task, chosen, restorer, targets, watch, gallery, scorers))
-        for failure in left_over(bench.found):
-            warn(failure.reason)
-        evaluations.append(evaluation)
-        if STDOUT not in (reports.json, reports.csv, reports.csv_summary, reports.markdown, reports.html):
-            from airtool.reports.tables import print_evaluation
-
-            mark = ": A SAMPLE, NOT THE BENCHMARK" if evaluation.question.sample else ""
-            print(f"{evaluation.question.bench}{mark}")
-            print_evaluation(evaluation, sys.stdout)
-    _write(reports, evaluations, missing, gallery)
+    if methods is not None and planned and several:
+        methods.check_device()
+    measured: list[tuple[Evaluation, Gallery | None]] = []
+    for name, jobs in work.items():
+        restorer = None
+        try:
+            if methods is not None and name is not None and jobs:
+                restorer = methods.open(name)
+        except AirtoolError as error:
+            if not several:
+                raise
+            warn(f"{name}: {error}")
+            missing += [Missing(job.planned.bench.name, str(error), name) for job in jobs]
+            continue
+        for job in jobs:
+            gallery = _gallery(reports, job, len(planned) * len(names) > 1)
+            try:
+                evaluation = _measured(job, restorer, scorers, gallery, watch, request.quiet)
+            except AirtoolError as error:  # what is kept is of another run; no picture is the reason
+                warn(error)
+                missing.append(Missing(job.planned.bench.name, str(error), name))
+                continue
+            measured.append((evaluation, gallery))
+            if not reports.to_stdout:
+                mark = ": A SAMPLE, NOT THE BENCHMARK" if evaluation.question.sample else ""
+                print(f"{evaluation.question.bench}{f', {method_of(evaluation)}' if several else ''}{mark}")
+                print_evaluation(evaluation, sys.stdout)
+    order = [each.bench.title for each in planned]
+    measured.sort(key=lambda each: order.index(each[0].question.bench or ""))
+    evaluations = [evaluation for evaluation, _ in measured]
+    compared = differences(evaluations)
+    if len(evaluations) > 1 and not reports.to_stdout:
+        print_several(evaluations, compared, sys.stdout)
+    _write(reports, evaluations, missing, compared, [gallery for _, gallery in measured if gallery is not None])
     if request.keep is not None and evaluations:
         say(f"restored pictures are in {request.keep}", request.quiet)
     if missing or not all(evaluation.complete for evaluation in evaluations):
         raise typer.Exit(1)
 
 
-def _gallery(reports: Reports, restoring: bool, protocol: str) -> Any:
+def _jobs(request: BenchRequest, planned: "list[Planned]", method: str | None, several: bool) -> list[Job]:
+    """What one method is to measure. Raises UsageError for protocols that do not exist and a --keep that cannot be."""
+    from airtool.benches.kept import plan_reused
+    from airtool.images.discover import STDIN
+    from airtool.metrics.protocols import parse_protocols
+
+    jobs = []
+    for each in planned:
+        protocols = parse_protocols(request.protocol or ",".join(each.set.protocols))
+        folder, targets = None, {}
+        if request.keep is not None and method is not None:
+            if request.keep == STDIN:
+                raise UsageError("--keep takes a folder, not standard output: name one")
+            folder = Path(request.keep, *([method] if several else []), each.bench.name)
+            targets = plan_reused(each.task.pairs, str(folder))
+        jobs.append(Job(each, protocols, method, folder, targets))
+    return jobs
+
+
+def _measured(
+    job: Job,
+    restorer: "Restorer | None",
+    scorers: "Sequence[Scorer]",
+    gallery: "Gallery | None",
+    watch: "Watch",
+    quiet: bool,
+) -> "Evaluation":
+    """The evaluation of one job. Raises AirtoolError when the folder of kept pictures is not for this measurement."""
+    from airtool.benches.evaluate import evaluate
+    from airtool.benches.kept import Kept, identity
+    from airtool.benches.run import judged, left_over
+
+    bench = job.planned
+    reuse = None
+    if restorer is not None and job.folder is not None:
+        made_with = identity(bench.bench.name, bench.task.question, restorer.describe())
+        reuse = Kept(job.targets, job.folder, made_with)
+    by = "" if job.method is None else f", {job.method}"
+    say(f"{bench.bench.name}{by}: {len(bench.task.pairs)} pictures in {bench.found.folder}", quiet)
+    done = evaluate(bench.task, job.protocols, restorer, watch=watch, gallery=gallery, scorers=scorers, reuse=reuse)
+    for failure in left_over(bench.found):
+        warn(failure.reason)
+    return judged(bench, done)
+
+
+def _gallery(reports: Reports, job: Job, several: bool) -> "Gallery | None":
+    """The previews for the page: few of each evaluation where there are several, since one page holds them all."""
+    if reports.html is None:
+        return None
     from airtool.reports.gallery import Gallery
     from airtool.reports.ranking import yardstick
 
-    return Gallery("restored" if restoring else "input", yardstick([protocol])) if reports.html is not None else None
+    stage: Stage = "restored" if job.method is not None else "input"
+    by = yardstick([job.protocols[0].name])
+    return Gallery(stage, by, worst_count=3, best_count=1) if several else Gallery(stage, by)
 
 
-def _write(reports: Reports, evaluations: "list[Evaluation]", missing: "list[Missing]", gallery: Any) -> None:
-    from airtool.benches.run import benches_csv, benches_payload, benches_summary
+def _write(
+    reports: Reports,
+    evaluations: "list[Evaluation]",
+    missing: "list[Missing]",
+    compared: "list[Versus]",
+    galleries: "list[Gallery]",
+) -> None:
+    from airtool.benches.report import benches_csv, benches_markdown, benches_payload, benches_summary
     from airtool.reports.writers import write_csv, write_json, write_text
 
     if reports.json is not None:
-        write_json(reports.json, benches_payload(evaluations, missing))
+        write_json(reports.json, benches_payload(evaluations, missing, compared))
     if reports.csv is not None:
         write_csv(reports.csv, *benches_csv(evaluations, missing))
     if reports.csv_summary is not None:
-        write_csv(reports.csv_summary, *benches_summary(evaluations))
+        write_csv(reports.csv_summary, *benches_summary(evaluations, compared))
     if reports.markdown is not None:
-        from airtool.reports.markdown import markdown
-
-        write_text(reports.markdown, "\n".join(markdown(evaluation) for evaluation in evaluations))
+        write_text(reports.markdown, benches_markdown(evaluations, missing, compared))
     if reports.html is not None and evaluations:
-        from airtool.reports.html import page
+        from airtool.reports.html import page, page_of_several
 
-        write_text(reports.html, page(evaluations[0], gallery))
+        if len(evaluations) == 1 and not missing:
+            text = page(evaluations[0], galleries[0])
+        else:
+            text = page_of_several(evaluations, galleries, compared, [each.told for each in missing])
+        write_text(reports.html, text)

@@ -45,10 +45,10 @@ class Reports:
         gallery: the previews for the page; needed with `html`.
         """
         from airtool.reports.rows import SUMMARY_COLUMNS, csv_columns, csv_rows, payload, summary_rows
-        from airtool.reports.writers import STDOUT, write_csv, write_json, write_text
+        from airtool.reports.writers import write_csv, write_json, write_text
 
         # The table comes first, so that a report that cannot be written costs no figures.
-        if STDOUT not in self._wanted().values():
+        if not self.to_stdout:
             from airtool.reports.tables import print_evaluation
 
             print_evaluation(evaluation, sys.stdout)
@@ -66,6 +66,13 @@ class Reports:
             from airtool.reports.html import page
 
             write_text(self.html, page(evaluation, gallery))
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether one of them goes to standard output, in place of the table."""
+        from airtool.reports.writers import STDOUT
+
+        return STDOUT in self._wanted().values()
 
     def _wanted(self) -> dict[str, str]:
         """Targets by option."""

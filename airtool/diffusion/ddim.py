@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from airtool.diffusion.schedule import LinearSchedule
+from airtool.diffusion.schedule import Schedule
 
 Prediction = Literal["eps", "x0"]
 """What a network predicts: the noise in x_t, or the clean picture."""
@@ -35,6 +35,16 @@ def strided(sampling_timesteps: int, steps: int) -> tuple[int, ...]:
     return tuple(range(0, steps, steps // sampling_timesteps))[::-1]
 
 
+def trailing(count: int, steps: int) -> tuple[int, ...]:
+    """`count` evenly spaced time steps from the very last down (Lin et al., WACV 2024, arXiv 2305.08891, Table 2).
+
+    4 of 1000 gives 999, 749, 499, 249. Raises ValueError unless 1 <= count <= steps.
+    """
+    if not 1 <= count <= steps:
+        raise ValueError(f"{count} time steps cannot be taken of {steps}")
+    return tuple(round(steps * (count - index) / count) - 1 for index in range(count))
+
+
 def clean_from_noise(x: Tensor, noise: Tensor, signal: float) -> Tensor:
     """The clean picture that x_t and the noise in it imply; `signal` is alpha_bar."""
     return (x - (1.0 - signal) ** 0.5 * noise) / signal**0.5
@@ -46,7 +56,7 @@ def noise_from_clean(x: Tensor, clean: Tensor, signal: float) -> Tensor:
 
 
 def sample(
-    network: Network, x: Tensor, schedule: LinearSchedule, times: tuple[int, ...], prediction: Prediction = "eps"
+    network: Network, x: Tensor, schedule: Schedule, times: tuple[int, ...], prediction: Prediction = "eps"
 ) -> Iterator[Evaluation]:
     """Evaluate `network` at `times`, which fall, from the noise x (N, C, H, W) at the first of them.
 

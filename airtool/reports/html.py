@@ -4,6 +4,7 @@ import base64
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
@@ -12,9 +13,19 @@ from airtool.reports import words
 from airtool.reports.gallery import SIDE, Gallery
 from airtool.reports.html_pictures import every_picture, exhibits
 from airtool.reports.markup import bullets, section, table
-from airtool.reports.plots import Point, histogram, scatter
+from airtool.reports.plots import Point, histogram, labelled, scatter
 from airtool.reports.ranking import yardstick_of
-from airtool.reports.record import Evaluation
+from airtool.reports.record import Evaluation, seconds_per_megapixel
+from airtool.reports.several import (
+    DIFFERENCE_HEADER,
+    DIFFERENCES,
+    Versus,
+    by_set,
+    difference_cells,
+    method_of,
+    overview_cells,
+    overview_header,
+)
 from airtool.reports.words import METRIC, PSNR, SSIM, notes, number
 
 MAX_FAILURES = 200
@@ -27,8 +38,56 @@ def page(evaluation: Evaluation, gallery: Gallery) -> str:
     gallery: the previews that were collected during the run. Names of files and all other text from outside are
     escaped; the page's policy lets it run its own script only and load nothing.
     """
-    script = _resource("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _assembled(
+        words.title(evaluation),
+        words.subject(evaluation),
+        bullets("notes", notes(evaluation)) + _tiles(evaluation),
+        _sections(evaluation, gallery),
+    )
+
+
+def page_of_several(
+    evaluations: Sequence[Evaluation], galleries: Sequence[Gallery], compared: Sequence[Versus], missing: Sequence[str]
+) -> str:
+    """One page for several evaluations: the table of all, their plots and differences, then the sections of each.
+
+    galleries: as for `page`, one an evaluation. compared: from `airtool.reports.several.differences`. missing: what
+    was asked for and could not be measured, and why, in one line each.
+    """
+    header = overview_header(evaluations)
+    links = "".join(
+        f'<li><a href="#run-{index}">{escape(words.title(evaluation))}</a></li>'
+        for index, evaluation in enumerate(evaluations, 1)
+    )
+    published = ""
+    if any(evaluation.published for evaluation in evaluations):
+        published = " Published figures are for the complete set, as their authors state them; compare equal protocols."
+    parts = [
+        section(
+            "Overview",
+            table("Overview", header, overview_cells(evaluations), numeric=(3, *range(5, len(header)))),
+            f'<p class="hint">s/Mpx: seconds a megapixel, measured here.{published}</p>',
+        ),
+        _paces(evaluations),
+    ]
+    if compared:
+        cells = difference_cells(compared)
+        hint = f'<p class="hint">{escape(DIFFERENCES.capitalize())}.</p>'
+        parts.append(section("Differences", hint, table("Differences", DIFFERENCE_HEADER, cells, (3, 5, 6, 7))))
+    for index, (evaluation, gallery) in enumerate(zip(evaluations, galleries, strict=True), 1):
+        heading = f"<h2>{escape(words.title(evaluation))}</h2>"
+        subject = f'<p class="subject">{escape(words.subject(evaluation))}</p>'
+        told = bullets("notes", notes(evaluation)) + _tiles(evaluation)
+        sections = _sections(evaluation, gallery)
+        parts.append(f'<article class="run" id="run-{index}">{heading}{subject}{told}{sections}</article>')
+    methods = list(dict.fromkeys(method_of(evaluation) for evaluation in evaluations))
+    sets = list(dict.fromkeys(evaluation.question.bench or "" for evaluation in evaluations))
+    title = f"{', '.join(methods)} on {sets[0] if len(sets) == 1 else f'{len(sets)} sets'}"
+    head = bullets("notes", [f"Not measured: {line}" for line in missing]) + f'<ul class="contents">{links}</ul>'
+    return _assembled(title, f"Sets: {'; '.join(sets)}", head, "\n".join(parts))
+
+
+def _sections(evaluation: Evaluation, gallery: Gallery) -> str:
     by = gallery.by
     sections = (
         _summary(evaluation),
@@ -40,12 +99,35 @@ def page(evaluation: Evaluation, gallery: Gallery) -> str:
         _failures(evaluation),
         _facts(evaluation),
     )
+    return "\n".join(part for part in sections if part)
+
+
+def _paces(evaluations: Sequence[Evaluation]) -> str:
+    """For every set with several timed methods, how good each is against the time that it takes."""
+    drawings = []
+    for group in by_set(evaluations):
+        points = [
+            Point(method_of(each), pace, each.summary[protocol].means[each.judged].psnr)
+            for each in group
+            for protocol in list(each.protocols)[:1]
+            if (pace := seconds_per_megapixel(each)) is not None
+        ]
+        points = [point for point in points if math.isfinite(point.y)]
+        if len(points) > 1:
+            title = f"{group[0].question.bench} ({next(iter(group[0].protocols))})"
+            drawings.append(labelled(title, "seconds a megapixel", "PSNR in dB", points))
+    return section("PSNR against time", f'<div class="plots">{"".join(drawings)}</div>') if drawings else ""
+
+
+def _assembled(title: str, subject: str, head: str, sections: str) -> str:
+    """The whole page. title, subject: text; head, sections: markup that is ready."""
+    script = _resource("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {
-        "title": escape(words.title(evaluation)),
-        "subject": escape(words.subject(evaluation)),
-        "notes": bullets("notes", notes(evaluation)),
-        "tiles": _tiles(evaluation),
-        "sections": "\n".join(part for part in sections if part),
+        "title": escape(title),
+        "subject": escape(subject),
+        "head": head,
+        "sections": sections,
         "side": str(SIDE),
         "style": _resource("page.css"),
         "script": script,

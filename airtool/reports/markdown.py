@@ -24,16 +24,17 @@ def markdown(evaluation: Evaluation) -> str:
         _list(f"Note: {escaped(note)}" for note in notes(evaluation)),
     ]
     if evaluation.protocols:
-        header = ("protocol", "measured", "PSNR (dB)", "95 %", "SSIM", "95 %")
-        parts.append(_table(header, words.summary_cells(evaluation), right=(2, 4)))
+        header: tuple[str, ...] = ("protocol", "measured", "PSNR (dB)", "95 %", "SSIM", "95 %")
+        parts.append(markdown_table(header, words.summary_cells(evaluation), right=(2, 4)))
     if evaluation.metrics:
-        parts.append(_table(words.METRIC_HEADER, words.metric_cells(evaluation), right=(3,)))
+        parts.append(markdown_table(words.METRIC_HEADER, words.metric_cells(evaluation), right=(3,)))
     if evaluation.published:
         rows = [
             (row.method, row.protocol, number(row.psnr, PSNR), number(row.ssim, SSIM), row.source)
             for row in evaluation.published
         ]
-        parts += ["## Published", _table(("method", "protocol", "PSNR (dB)", "SSIM", "source"), rows, right=(2, 3))]
+        header = ("method", "protocol", "PSNR (dB)", "SSIM", "source")
+        parts += ["## Published", markdown_table(header, rows, right=(2, 3))]
     if evaluation.comparison is not None:
         lines = words.comparison_lines(evaluation.comparison)
         parts += [f"## Compared with {escaped(shown(evaluation.comparison.source))}", _list(map(escaped, lines))]
@@ -47,7 +48,7 @@ def markdown(evaluation: Evaluation) -> str:
         ]
     if evaluation.failures:
         failed = [(shown(failure.picture), shown(failure.reason)) for failure in evaluation.failures]
-        parts += ["## Failed", _table(("picture", "reason"), failed)]
+        parts += ["## Failed", markdown_table(("picture", "reason"), failed)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -71,10 +72,11 @@ def _pictures(evaluation: Evaluation, results: Sequence[PictureResult]) -> str:
         for metric in evaluation.metrics:
             row += [number(result.metrics[stage][metric.name], METRIC) for stage in evaluation.stages]
         rows.append(row)
-    return _table(header, rows, right=range(2, len(header)))
+    return markdown_table(header, rows, right=range(2, len(header)))
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
+    """A table of text, which is escaped; the columns `right` are set to the right."""
     aligned = set(right)
     rule = ["---:" if index in aligned else "---" for index in range(len(header))]
     lines = [[escaped(cell) for cell in header], rule, *([escaped(cell) for cell in row] for row in rows)]

@@ -43,7 +43,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Point:
-    """One picture in a scatter plot."""
+    """One picture, or one method, in a plot."""
 
     name: str
     x: float
@@ -96,6 +96,28 @@ def scatter(title: str, x_label: str, y_label: str, points: Sequence[Point]) -> 
             for (cx, cy), here in spots.items()
         ),
     ]
+    return _figure(title, x, y, marks)
+
+
+def labelled(title: str, x_label: str, y_label: str, points: Sequence[Point]) -> str:
+    """Few points with their names beside them, the horizontal axis from zero; coordinates finite, at least one point.
+
+    All text is escaped.
+    """
+    # Labels of short times have many digits, half of which lie to the right of the last tick.
+    x = Axis(x_label, ticks(0, max(point.x for point in points), TICKS), LEFT, WIDTH - 2 * RIGHT)
+    heights = [point.y for point in points]
+    y = Axis(y_label, ticks(min(heights), max(heights), TICKS), HEIGHT - BOTTOM, TOP)
+    middle = (x.start + x.end) / 2
+    marks = []
+    for point in points:
+        cx, cy = x.at(point.x), y.at(point.y)
+        side, anchor = (8, "start") if cx < middle else (-8, "end")
+        marks.append(
+            f'<circle class="dot" cx="{cx:.1f}" cy="{cy:.1f}" r="4"><title>{escape(point.name)}: {point.x:.2f}, '
+            f"{point.y:.2f}</title></circle>"
+            f'<text x="{cx + side:.1f}" y="{cy:.1f}" dy="0.32em" text-anchor="{anchor}">{escape(point.name)}</text>'
+        )
     return _figure(title, x, y, marks)
 
 

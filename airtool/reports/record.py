@@ -191,6 +191,8 @@ class Question:
     """How synthesised inputs were stored, in words; None: float, not quantised."""
     align: str | None = None
     """What was done about pairs of unequal size, in words."""
+    stored: str | None = None
+    """How restored pictures were stored before they were measured, in words; None: they were not."""
 
 
 @dataclass(frozen=True)

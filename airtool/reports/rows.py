@@ -127,9 +127,9 @@ def summary_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
                     "measured": measured,
                     "pictures": score.pictures if isinstance(score, Difference) else len(evaluation.results),
                     "psnr": score.psnr,
-                    **_bounds("psnr", score.psnr_interval),
+                    **bounds("psnr", score.psnr_interval),
                     "ssim": score.ssim,
-                    **_bounds("ssim", score.ssim_interval),
+                    **bounds("ssim", score.ssim_interval),
                 }
     for metric in evaluation.metrics:
         means = evaluation.metric_summary[metric.name]
@@ -146,9 +146,10 @@ def summary_rows(evaluation: Evaluation) -> Iterable[dict[str, Any]]:
                     "metric": metric.name,
                     "better": better(metric),
                     "mean": value.mean,
-                    **_bounds("mean", value.interval),
+                    **bounds("mean", value.interval),
                 }
 
 
-def _bounds(name: str, interval: Interval | None) -> dict[str, float]:
+def bounds(name: str, interval: Interval | None) -> dict[str, float]:
+    """The two ends of an interval as columns of the summary; nothing without interval."""
     return {} if interval is None else {f"{name}_low": interval.low, f"{name}_high": interval.high}

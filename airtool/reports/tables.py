@@ -1,6 +1,6 @@
 """Reports for people: plain text for standard output, on a terminal or in a pipe."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import IO
 
 from rich.console import Console
@@ -10,15 +10,47 @@ from airtool.images.names import shown
 from airtool.reports import words
 from airtool.reports.ranking import worst, yardstick_of
 from airtool.reports.record import Evaluation
+from airtool.reports.several import (
+    DIFFERENCE_HEADER,
+    DIFFERENCES,
+    Versus,
+    difference_cells,
+    overview_cells,
+    overview_header,
+)
 
 PIPED = 200
 """Columns of a table that no terminal limits: none of its cells is folded."""
 
 
+def _console(stream: IO[str]) -> Console:
+    width = None if stream.isatty() else PIPED
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def print_several(evaluations: Sequence[Evaluation], compared: Sequence[Versus], stream: IO[str]) -> None:
+    """Write several evaluations as one table, a row a set and method, and how the methods of each set differ."""
+    console = _console(stream)
+    console.print()
+    header = overview_header(evaluations)
+    console.print(_plain_table(header, overview_cells(evaluations, published=False), range(3, len(header))))
+    if compared:
+        console.print()
+        console.print(_plain_table(DIFFERENCE_HEADER, difference_cells(compared), (3, 5, 6, 7)))
+        console.print(DIFFERENCES)
+
+
+def _plain_table(header: Sequence[str], cells: Sequence[Sequence[str]], right: Container[int]) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
+    for index, column in enumerate(header):
+        table.add_column(column, justify="right" if index in right else "left")
+    _add_grouped(table, cells, shared=1)
+    return table
+
+
 def print_evaluation(evaluation: Evaluation, stream: IO[str]) -> None:
     """Write the means of an evaluation as a table, and below it all that is needed to read them rightly."""
-    width = None if stream.isatty() else PIPED
-    console = Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = _console(stream)
     if evaluation.protocols:
         console.print(evaluation_table(evaluation))
     if evaluation.protocols and evaluation.metrics:

@@ -144,6 +144,8 @@ def notes(evaluation: Evaluation) -> list[str]:
         )
     if question.align is not None:
         said.append(question.align)
+    if question.stored is not None:
+        said.append(question.stored)
     for protocol, summary in evaluation.summary.items():
         for stage, mean in summary.means.items():
             if mean.identical:

@@ -2,7 +2,7 @@
 
 import io
 import pickle
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,9 @@ def load_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
         detail = str(error).splitlines()[0]
         raise AirtoolError(f"{path} is not a readable checkpoint ({detail}): delete it to start anew") from None
     now = plain_recipe(recipe)
-    changed = [key for key in now if key not in FREE and state["recipe"].get(key) != now[key]]
+    # Settings that came into being after the checkpoint had no effect then, which is what their defaults stand for.
+    before = {each.name: each.default for each in fields(Recipe) if each.default is not MISSING} | state["recipe"]
+    changed = [key for key in now if key not in FREE and before.get(key) != now[key]]
     if changed:
         raise UsageError(
             f"{path} was written with another {changed[0]}: give a new output folder, or the recipe it began with"

@@ -302,7 +302,6 @@ def test_check_is_content_with_a_sound_sample(sets: Path, capfd: pytest.CaptureF
         (["--bench", "dicm", "--data", "DIR"], "no ground truths"),
         (["--bench", "rain100l", "--data", "DIR", "--noise-protocol", "ndr"], "no effect on these benchmarks"),
         (["--bench", "cbsd68-25", "--data", "DIR", "--noise-protocol", "float"], "unknown noise protocol 'float'"),
-        (["--bench", "cbsd68,rain100l", "--data", "DIR", "--input-only", "--html", "DIR/a.html"], "one benchmark"),
         (["--bench", "cbsd68-25", "--data", "DIR", "--gt", "DIR"], "--gt has no effect with --bench"),
         (["--bench", "cbsd68-25", "--data", "DIR", "--pairs", "DIR", "DIR"], "--pairs has no effect with --bench"),
         (["--bench", "cbsd68-25", "--data", "DIR", "--align", "fit"], "--align 'fit'"),

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from airtool.benches.evaluate import evaluate, plan_kept, task_of_pairs, task_of_results, task_of_synthesis
+from airtool.benches.evaluate import evaluate, task_of_pairs, task_of_results, task_of_synthesis
+from airtool.benches.kept import plan_kept
 from airtool.errors import PictureError, UsageError
 from airtool.images.picture import Picture
 from airtool.metrics.protocols import parse_protocols
@@ -71,7 +72,7 @@ def test_inputs_are_measured_without_a_restorer(folders: tuple[Path, Path]) -> N
 def test_restored_values_are_measured_before_they_are_rounded(folders: tuple[Path, Path], tmp_path: Path) -> None:
     lq, gt = folders
     task = task_of_pairs(str(lq), str(gt))
-    evaluation = evaluate(task, (RGB, NDR), Blur(), plan_kept(task, str(tmp_path / "kept")))
+    evaluation = evaluate(task, (RGB, NDR), Blur(), plan_kept(task.pairs, str(tmp_path / "kept")))
     assert evaluation.stages == ("input", "restored")
     assert evaluation.restoration == {"method": "blur", "weights": None}
     for name, result in by_name(evaluation).items():
@@ -89,7 +90,7 @@ def test_restored_values_are_measured_before_they_are_rounded(folders: tuple[Pat
 def test_kept_pictures_measure_the_same_under_an_8_bit_protocol(folders: tuple[Path, Path], tmp_path: Path) -> None:
     lq, gt = folders
     task, kept = task_of_pairs(str(lq), str(gt)), tmp_path / "kept"
-    first = evaluate(task, (RGB,), Blur(), plan_kept(task, str(kept)))
+    first = evaluate(task, (RGB,), Blur(), plan_kept(task.pairs, str(kept)))
     assert sorted(p.relative_to(kept).as_posix() for p in kept.rglob("*.*")) == [
         "animals/chelsea.png",
         "astronaut.png",
@@ -108,20 +109,20 @@ def test_kept_pictures_replace_nothing_and_mix_with_nothing(folders: tuple[Path,
     kept.mkdir()
     (kept / "coffee.png").write_bytes(b"precious")
     with pytest.raises(UsageError, match=r"already there: .*coffee\.png"):
-        plan_kept(task, str(kept))
+        plan_kept(task.pairs, str(kept))
     for inside in (lq, gt / "animals", gt / "new"):
         with pytest.raises(UsageError, match="lies inside"):
-            plan_kept(task, str(inside))
+            plan_kept(task.pairs, str(inside))
     with pytest.raises(UsageError, match="name an output folder"):
-        plan_kept(task, str(kept / "coffee.png"))
+        plan_kept(task.pairs, str(kept / "coffee.png"))
     with pytest.raises(UsageError, match="not standard output"):
-        plan_kept(task, "-")
+        plan_kept(task.pairs, "-")
     assert (kept / "coffee.png").read_bytes() == b"precious"
 
 
 def test_figures_survive_when_a_picture_cannot_be_kept(folders: tuple[Path, Path], tmp_path: Path) -> None:
     task = task_of_pairs(*map(str, folders))
-    kept = plan_kept(task, str(tmp_path / "kept"))
+    kept = plan_kept(task.pairs, str(tmp_path / "kept"))
     (tmp_path / "kept").write_bytes(b"a file has taken the place of the folder")
     evaluation = evaluate(task, (RGB,), Blur(), kept)
     assert len(evaluation.results) == len(evaluation.failures) == 3

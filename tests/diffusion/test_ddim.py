@@ -1,11 +1,13 @@
 """The sampler and its schedule against numbers that can be worked out otherwise."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
-from airtool.diffusion.ddim import clean_from_noise, noise_from_clean, sample, strided
-from airtool.diffusion.schedule import LinearSchedule
+from airtool.diffusion.ddim import clean_from_noise, noise_from_clean, sample, strided, trailing
+from airtool.diffusion.schedule import CosineSchedule, LinearSchedule, ScaledLinearSchedule, Schedule
 
 SCHEDULE = LinearSchedule()
 TIMES = (999, 666, 333, 0)
@@ -26,6 +28,36 @@ def test_strides_are_those_of_the_authors() -> None:
     assert strided(3, 1000) == TIMES
     assert strided(10, 1000) == (900, 800, 700, 600, 500, 400, 300, 200, 100, 0)
     assert len(strided(1000, 1000)) == 1000
+
+
+def test_trailing_steps_start_at_the_last_one() -> None:
+    assert trailing(4, 1000) == (999, 749, 499, 249)
+    assert trailing(3, 1000) == (999, 666, 332)
+    assert trailing(7, 7) == (6, 5, 4, 3, 2, 1, 0)
+    for count in (0, 8):
+        with pytest.raises(ValueError, match="cannot be taken"):
+            trailing(count, 7)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "first", "last", "halfway"),
+    [
+        (ScaledLinearSchedule(), 0.00085, 0.012, 0.27767),
+        (
+            CosineSchedule(),
+            4.13e-5,
+            0.999,
+            (math.cos(0.508 / 1.008 * math.pi / 2) / math.cos(0.004 / 1.008 * math.pi)) ** 2,
+        ),
+        (LinearSchedule(100, 0.1, 0.3), 0.1, 0.3, None),
+    ],
+)
+def test_other_schedules(schedule: Schedule, first: float, last: float, halfway: float | None) -> None:
+    assert schedule.betas[[0, -1]].tolist() == pytest.approx([first, last], rel=1e-3)
+    assert len(schedule.alpha_bar) == schedule.steps
+    assert (schedule.alpha_bar.diff() < 0).all()
+    if halfway is not None:
+        assert schedule.signal(499) == pytest.approx(halfway, rel=1e-4)
 
 
 def test_a_linear_network_has_a_closed_form() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from parity import main
 from safetensors.torch import load_file, save_file
 
 from airtool.methods.ndr.degrad import NDR
@@ -16,30 +17,43 @@ from airtool.methods.ndr.network import NDRConfig
 SCRIPT = Path(__file__).parent.parent / "parity.py"
 
 
-def run(*folders: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *folders], capture_output=True, text=True, check=False)
-
-
 def test_reference_cases_agree(reference_folder: Path) -> None:
-    cases = sorted((reference_folder / "vectors" / "ndr").iterdir())
-    done = run(*cases)
+    cases = sorted(file.parent for file in (reference_folder / "vectors").rglob("weights.safetensors"))
+    done = subprocess.run([sys.executable, SCRIPT, *cases], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("_residual") >= len(cases)
+    compared = {line.partition(": ")[0] for line in done.stdout.splitlines() if not line.startswith(" ")}
+    assert compared == {str(case) for case in cases}
+    # Both published passes of NDR-Restore.
+    assert done.stdout.count("_residual") >= sum("ndr" in case.parts for case in cases) > 0
 
 
-def test_a_wrong_weight_is_noticed(reference_folder: Path, tmp_path: Path) -> None:
-    case = tmp_path / "case"
-    shutil.copytree(reference_folder / "vectors" / "ndr" / "caseA", case)
-    weights = load_file(case / "weights.safetensors")
-    weights["restoration_net.bottom.0.attn.temperature"] *= 1.1
-    save_file(weights, case / "weights.safetensors")
-    assert run(case).returncode == 1
+@pytest.mark.parametrize(
+    ("case", "weight"),
+    [
+        ("ndr/caseA", "restoration_net.bottom.0.attn.temperature"),
+        ("nafnet/caseA", "middle_blks.0.beta"),
+        ("nafnet/caseA_rgb", "ups.1.0.weight"),
+        ("defusion/caseA", "tok.quantize.embedding.weight"),
+        ("defusion/caseA", "via.ip.to_v_ip.weight"),
+    ],
+)
+def test_a_wrong_weight_is_noticed(reference_folder: Path, tmp_path: Path, case: str, weight: str) -> None:
+    for file in (reference_folder / "vectors" / case).iterdir():
+        shutil.copyfile(file, tmp_path / file.name)
+    weights = load_file(tmp_path / "weights.safetensors")
+    weights[weight] *= 1.1
+    save_file(weights, tmp_path / "weights.safetensors")
+    assert main([str(tmp_path)]) == 1
 
 
-def test_a_folder_that_is_no_case(tmp_path: Path) -> None:
-    done = run(tmp_path)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+def test_a_folder_that_is_no_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "case.json" in capsys.readouterr().err
+    (tmp_path / "args.json").write_text('{"args": {"width": 8}}')
+    for name in ("weights", "io"):
+        save_file({"input": torch.zeros(1)}, tmp_path / f"{name}.safetensors")
+    assert main([str(tmp_path)]) == 2
+    assert "no family" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["ndr_state_dict.json"])

@@ -15,10 +15,11 @@ from airtool.images.decode import decode
 from airtool.images.names import shown
 from airtool.reports import html_pictures
 from airtool.reports.gallery import MAX_BYTES, SIDE, Gallery
-from airtool.reports.html import page
+from airtool.reports.html import page, page_of_several
 from airtool.reports.plots import Point, histogram, scatter, ticks
 from airtool.reports.ranking import worst, yardstick
 from airtool.reports.record import Evaluation, PictureResult, Score
+from airtool.reports.several import differences
 
 VOID = {"meta", "img", "input", "br"}
 SELF_CLOSED = {"line", "circle", "rect"}
@@ -213,3 +214,19 @@ def test_ticks_are_round_and_enclose_the_values(low: float, high: float) -> None
     assert steps == pytest.approx(steps[0])
     mantissa = steps[0] / 10 ** math.floor(math.log10(steps[0]) + 1e-9)
     assert round(mantissa, 6) in (1, 2, 5)
+
+
+def test_several_evaluations_on_one_page_are_linked_and_escaped(run: Evaluation, gallery: Gallery) -> None:
+    other = replace(run, restoration={"method": "<other>"}, published=())
+    text = page_of_several([run, other], [gallery, gallery], differences([run, other]), ["<b>lost</b>: no weights"])
+    read = Page(text)
+    targets = [attributes["href"] for attributes in read.all("a")]
+    assert targets == ["#run-1", "#run-2"]
+    assert [attributes["id"] for attributes in read.all("article") if "id" in attributes] == ["run-1", "run-2"]
+    assert "Not measured: <b>lost</b>: no weights" in read.texts["li"]
+    cells = read.texts["td"]
+    assert "ndr minus <other>" in cells
+    # Once for the set in the overview, whichever methods it has, and once beside the evaluation that is the benchmark.
+    assert cells.count("Other & Co, published") == 1
+    assert cells.count("Other & Co") == 1
+    assert "<other>" in read.texts["text"]  # its point in the plot

@@ -88,6 +88,14 @@ def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
     with pytest.raises(UsageError, match="written with another patch"):
         train(replace(tiny, patch=48), options(training_data, tmp_path), str)
     assert train(replace(tiny, steps=2), options(training_data, tmp_path), str).step == 2
+    # A checkpoint from before a setting existed had that setting's default.
+    older = checkpoint(tmp_path)
+    del older["recipe"]["soft"]
+    torch.save(older, tmp_path / "checkpoint.pt")
+    assert train(replace(tiny, steps=3), options(training_data, tmp_path), str).step == 3
+    with pytest.raises(UsageError, match="written with another soft"):
+        torch.save(older, tmp_path / "checkpoint.pt")
+        train(replace(tiny, soft=0.5), options(training_data, tmp_path), str)
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
     with pytest.raises(AirtoolError, match=r"checkpoint\.pt is not a readable checkpoint"):
         train(tiny, options(training_data, tmp_path), str)

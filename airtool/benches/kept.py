@@ -1,0 +1,191 @@
+"""Restored pictures that stay in a folder: written once, or reused by the next run of the same measurement."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from airtool import __version__
+from airtool.benches.pairs import Pair
+from airtool.errors import AirtoolError, PictureError, UsageError
+from airtool.images.decode import decode
+from airtool.images.discover import STDIN
+from airtool.images.encode import encode
+from airtool.images.files import write_atomic
+from airtool.images.names import listing, shown
+from airtool.images.picture import Picture
+from airtool.images.plan import plan
+from airtool.metrics.protocols import Pixels
+from airtool.reports.record import Question
+from airtool.reports.writers import plain
+
+MANIFEST = "kept.jsonl"
+"""The file beside kept pictures: what they were made with in its first line, then a line for each picture."""
+
+INCIDENTAL = ("threads", "weights", "preset")
+"""What a restorer tells about itself without effect on its pictures; the sha256 says which weights they are."""
+
+
+def plan_kept(pairs: Sequence[Pair], folder: str) -> dict[str, Path]:
+    """Where each restored picture goes: PNG files that mirror the tree of the inputs, by `Pair.name`.
+
+    Raises UsageError as `airtool.images.plan.plan` does, also when one of the files exists already or when they would
+    come to lie among the ground truths.
+    """
+    targets = plan_reused(pairs, folder)
+    if there := [str(target) for target in targets.values() if os.path.lexists(target)]:
+        raise UsageError(f"already there: {listing(there)}; name an empty folder after --keep, or remove them")
+    return targets
+
+
+def plan_reused(pairs: Sequence[Pair], folder: str) -> dict[str, Path]:
+    """As `plan_kept`, but files that exist already are no error, for `Kept` can tell whether they may be reused."""
+    if folder == STDIN:
+        raise UsageError("--keep takes a folder, not standard output: name one")
+    planned = plan([pair.degraded for pair in pairs], folder, format="png", existing="resume")
+    for root in {pair.ground_truth.root for pair in pairs} - {None}:
+        if root is not None and Path(folder).resolve().is_relative_to(root.resolve()):
+            raise UsageError(f"--keep {shown(folder)} lies inside the ground truths {shown(root)}: name another folder")
+    targets = {job.source: job.target for job in (*planned.jobs, *planned.skipped)}
+    return {pair.name: target for pair in pairs if (target := targets[pair.degraded]) is not None}
+
+
+class Kept:
+    """The pictures that one method restored of one bench, kept as PNG files from one run to the next.
+
+    targets: from `plan_reused`. folder: where they and `MANIFEST` lie. identity: what decides how they look, from
+    `identity`. Raises UsageError when the folder holds pictures without manifest, or a manifest of another identity;
+    AirtoolError when the folder cannot be written to.
+
+    A picture is reused when its file is what was written and its input what was restored; otherwise it is restored
+    afresh and its file replaced. Either way it is measured as its file holds it, so that all runs give equal figures.
+    """
+
+    def __init__(self, targets: Mapping[str, Path], folder: Path, identity: Mapping[str, Any]) -> None:
+        self.targets = targets
+        self.manifest = folder / MANIFEST
+        self.reused = 0
+        self._known = _read(self.manifest, plain(identity))
+        if self._known is None:
+            if there := [str(target) for target in targets.values() if os.path.lexists(target)]:
+                raise UsageError(
+                    f"already there, with no {MANIFEST} that tells what made them: {listing(there)}; name an empty "
+                    "folder after --keep, or remove them"
+                )
+            self._known = {}
+        # Afresh, since an interrupted run may have left half a line.
+        lines = [plain(identity), *self._known.values()]
+        write_atomic(self.manifest, "".join(json.dumps(line) + "\n" for line in lines).encode(), overwrite=True)
+
+    @property
+    def statement(self) -> str:
+        """How the figures came about, for reports."""
+        said = "restored pictures were measured as their kept PNG files hold them, rounded to the depth of the input"
+        if self.reused:
+            said += f"; {self.reused} of them were restored, and timed, in an earlier run"
+        return said
+
+    def find(self, name: str, given: Picture) -> tuple[Picture, float] | None:
+        """The kept picture that was restored from `given`, and the seconds that took; None where there is none."""
+        assert self._known is not None
+        entry = self._known.get(name)
+        if entry is None or entry.get("input") != _digest(given.rgb):
+            return None
+        try:
+            data = self.targets[name].read_bytes()
+            if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+                return None
+            found = decode(data, str(self.targets[name])), float(entry["seconds"])
+        except (OSError, AirtoolError, KeyError, TypeError, ValueError):
+            return None
+        self.reused += 1
+        return found
+
+    def add(self, name: str, given: Picture, restored: Picture, seconds: float) -> tuple[Picture, list[str]]:
+        """Keep a picture: as its file holds it, and why it could not be kept, if so. Raises as `encode` does."""
+        target = self.targets[name]
+        data = encode(restored, format="png")
+        entry = {
+            "picture": name,
+            "input": _digest(given.rgb),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "seconds": seconds,
+        }
+        problems = []
+        try:
+            write_atomic(target, data, overwrite=True)
+            _append(self.manifest, json.dumps(entry) + "\n")
+        except AirtoolError as error:
+            problems.append(str(error))
+        return decode(data, str(target)), problems
+
+
+def identity(bench: str, question: Question, restoration: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides how the pictures look that a method restored of a bench: the first line of `MANIFEST`."""
+    return {
+        "airtool": __version__,
+        "bench": bench,
+        "degradation": question.degradation,
+        "bench_seed": question.seed,
+        "noise_protocol": question.noise_protocol,
+        "align": question.align,
+        "restoration": {key: value for key, value in restoration.items() if key not in INCIDENTAL},
+    }
+
+
+def _read(manifest: Path, expected: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """The pictures of a manifest by name; None when there is no manifest. Lines that make no sense are left out."""
+    try:
+        lines = manifest.read_bytes().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AirtoolError(f"cannot read {shown(manifest)}: {error.strerror or error}") from error
+    entries = [_parsed(line) for line in lines]
+    if not entries or entries[0] != expected:
+        differing = _differing(entries[0] if entries else {}, expected)
+        raise UsageError(
+            f"{shown(manifest.parent)} holds pictures of another run (other {', '.join(differing)}): name another "
+            "folder after --keep, or remove this one"
+        )
+    return {entry["picture"]: entry for entry in entries[1:] if isinstance(entry.get("picture"), str)}
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _differing(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Names of the entries in which two identities differ."""
+    names = []
+    for key in dict.fromkeys([*here, *there]):
+        mine, theirs = here.get(key), there.get(key)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
+            names += _differing(theirs, mine)
+        elif mine != theirs:
+            names.append(key.replace("_", " "))
+    return names
+
+
+def _append(path: Path, line: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise PictureError(f"cannot write {shown(path)}: {error.strerror or error}") from error
+
+
+def _digest(rgb: Pixels) -> str:
+    digest = hashlib.blake2b(str(rgb.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(rgb).data)
+    return digest.hexdigest()
