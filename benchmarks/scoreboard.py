@@ -157,7 +157,8 @@ Each method with its embedded `small` weights. PSNR in dB / SSIM under the proto
 `up-restorer` are blind; a method that has to be told the degradation was told the true one, as its paper does, except
 for clean pictures, where it worked the label out itself. Synthesised inputs come from `airtool degrade`'s engine at the
 stated or default amount, float, not quantised. Published figures are the papers' own, under their own protocols, from
-networks of 25 to 40 million parameters. NLM is OpenCV's non-local means, told the noise level.
+networks of 25 to 40 million parameters. NLM is OpenCV's non-local means, told the noise level. Seconds include whatever
+else the machine was doing.
 
 """
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from airtool.engine.session import open_session
 from airtool.images.decode import read
+from airtool.methods.registry import METHODS
 from airtool.metrics.protocols import RGB
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +51,24 @@ def test_golden_pictures(restored: Path) -> None:
         difference = np.abs(read(path).rgb - read(restored / path.name).rgb) * 255
         assert difference.max() <= 2.01, path.name
         assert difference.mean() <= 0.1, path.name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_tiles_cannot_be_told_from_the_whole_picture(method: str) -> None:
+    told = ("noise:25",) if METHODS[method].needs == "label" else ()
+    noisy, clean = read(EXAMPLES / "degraded" / "cat.png").rgb, read(EXAMPLES / "clean" / "cat.png").rgb
+    whole, tiled = (open_session(method, tile=tile, degradation=told).restore_array(noisy) for tile in (0, 224))
+    assert RGB.psnr(tiled, whole) > 45
+    assert RGB.psnr(tiled, clean) > RGB.psnr(whole, clean) - 0.05
+    assert RGB.psnr(whole, clean) > RGB.psnr(noisy, clean) + 8
+
+
+def test_dfpir_works_out_what_is_wrong() -> None:
+    session = open_session("dfpir")
+    expected = {"cat": "noise:25", "coffee": "low-light", "dandelion": "jpeg", "mountain": "haze", "stream": "rain"}
+    for name, degradation in expected.items():
+        restored = session.restore(read(EXAMPLES / "degraded" / f"{name}.png"))
+        assert (restored.degradation, restored.guessed) == ((degradation,), True), name
 
 
 @pytest.mark.xfail(strict=True, reason="the embedded model takes some clean pictures for hazy or dark: see its card")

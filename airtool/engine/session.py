@@ -13,7 +13,7 @@ import torch
 
 from airtool.engine.device import pick_device, pick_precision, threads
 from airtool.engine.forward import Forward, reproducible
-from airtool.engine.look import crops
+from airtool.engine.guess import REFEREE, guess
 from airtool.engine.memory import activation_budget, tile_shape
 from airtool.engine.padding import pad, round_up
 from airtool.engine.settings import Settings, parse_precision
@@ -47,12 +47,17 @@ class Session:
     """A method on a device. Keeps nothing of a picture once it is restored, so order never matters.
 
     method: on the CPU, float32; its network moves to the device. origin: what reports should say of the weights
-    ("preset", "weights", "sha256"). Raises UsageError when the settings ask for a device that is not there, or do
-    not suit the method.
+    ("preset", "weights", "sha256"). referee: a blind method, which `airtool.engine.guess` needs where `method` has to
+    be told the degradation and the settings do not name it. Raises UsageError when the settings ask for a device that
+    is not there, or do not suit the method.
     """
 
     def __init__(
-        self, method: Method, settings: Settings | None = None, origin: Mapping[str, Any] | None = None
+        self,
+        method: Method,
+        settings: Settings | None = None,
+        origin: Mapping[str, Any] | None = None,
+        referee: Method | None = None,
     ) -> None:
         self.method = method
         self.settings = settings or Settings()
@@ -64,6 +69,11 @@ class Session:
             cast(LabelledMethod, method).check(self.settings.degradation)
         self.device = pick_device(self.settings.device)
         self.dtype = pick_precision(self.settings.precision, self.device)
+        if facts.needs == "label" and not self.settings.degradation and referee is None:
+            raise UsageError(f"{facts.name} has to be told what to remove: name the degradation")
+        self.referee = referee
+        if referee is not None:
+            referee.network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # PyTorch's stubs lack the overload with a device and a memory format.
         method.network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -124,7 +134,8 @@ class Session:
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False) if scale < 1 else rgb
         request = Request((picture_seed(rgb, self.settings.seed),), self._degradation(rgb))
         with torch.inference_mode(), reproducible():
-            batch = pad(self._batch(small[None]), facts.size_multiple)
+            batch = torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None].to(self.device)
+            batch = pad(batch, facts.size_multiple).contiguous(memory_format=torch.channels_last)
             maps = cast(ExplainingMethod, self.method).explain(batch, request)
         return {name: _enlarged(each[0], small.shape, rgb.shape) for name, each in maps.items()}
 
@@ -146,14 +157,9 @@ class Session:
         """What to ask the method to remove from a picture: what the user said, or what the method takes it for."""
         if self.method.facts.needs != "label" or self.settings.degradation:
             return self.settings.degradation
-        with torch.inference_mode(), reproducible():
-            seen = self._batch(crops(rgb, self.method.facts.size_multiple))
-            return cast(LabelledMethod, self.method).guess(seen)
-
-    def _batch(self, pictures: Pixels) -> torch.Tensor:
-        """(N, H, W, 3) as the (N, 3, H, W) batch that networks take."""
-        batch = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
-        return batch.to(self.device).contiguous(memory_format=torch.channels_last)
+        assert self.referee is not None
+        with reproducible():
+            return (guess(cast(LabelledMethod, self.method), self.referee, rgb, self.device),)
 
     def _forward(self, rgb: Pixels, degradation: tuple[str, ...]) -> Forward:
         height, width = rgb.shape[:2]
@@ -221,4 +227,5 @@ def open_with(
     path = embedded_path(method, preset) if weights is None else Path(weights)
     loaded = load_method(method, path)
     origin = {"preset": preset if weights is None else None, "weights": path.name, "sha256": sha256_of(path)}
-    return Session(loaded, settings, origin)
+    lost = loaded.facts.needs == "label" and not settings.degradation
+    return Session(loaded, settings, origin, load_method(REFEREE) if lost else None)

@@ -54,11 +54,8 @@ class LabelledMethod(Method, Protocol):
         """Raise UsageError, which names what these weights know, unless they can remove this."""
         ...
 
-    def guess(self, crops: Tensor) -> tuple[str, ...]:
-        """What to ask of ``restore`` for one picture, from crops of it (N, 3, H, W) as ``restore`` takes them.
-
-        Raises UsageError when these weights cannot tell.
-        """
+    def candidates(self) -> tuple[str, ...]:
+        """Everything that these weights can be told, one at a time: what to try when nobody says what is wrong."""
         ...
 
 

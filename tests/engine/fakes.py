@@ -83,9 +83,8 @@ class FakeMethod:
         if degradation != ("rain",):
             raise UsageError(f"knows rain, not {degradation}")
 
-    def guess(self, crops: Tensor) -> tuple[str, ...]:
-        """Bright pictures are hazy, dark ones dark."""
-        return ("haze",) if crops.mean() > 0.5 else ("low-light",)
+    def candidates(self) -> tuple[str, ...]:
+        return ("haze", "low-light")
 
     def explain(self, pictures: Tensor, request: Request) -> dict[str, Tensor]:
         return {"negative": 1 - pictures, "grey": pictures.mean(1, keepdim=True)}

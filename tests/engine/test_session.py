@@ -221,23 +221,33 @@ def test_tiles_know_their_place() -> None:
         np.testing.assert_allclose(session.restore_array(rgb), expected, atol=1e-5)
 
 
-def test_a_method_that_has_to_be_told_is_told_or_guesses() -> None:
+def test_a_method_that_has_to_be_told_is_told_or_the_referee_decides() -> None:
     asked: list[tuple[str, ...]] = []
 
-    def hook(pictures: Tensor, request: Request) -> None:
+    def told_what(pictures: Tensor, request: Request) -> Tensor:
         asked.append(request.degradation)
+        return pictures * {"haze": 0.5, "low-light": 2.0, "rain": 1.0}[request.degradation[0]]
 
-    bright, dark = np.full((300, 20, 3), 0.9, np.float32), np.full((5, 3, 3), 0.1, np.float32)
-    guessing = Session(FakeMethod(hook=hook, needs="label"), Settings(device="cpu"))
+    def blind(pictures: Tensor, request: Request) -> Tensor:
+        assert request.degradation == ()
+        return pictures * (0.6 if pictures.mean() > 0.5 else 1.7)
+
+    bright, dark = np.full((500, 20, 3), 0.9, np.float32), np.full((5, 3, 3), 0.1, np.float32)
+    method, referee = FakeMethod(hook=told_what, needs="label"), FakeMethod(hook=blind)
+    guessing = Session(method, Settings(device="cpu"), referee=referee)
     found = [guessing.restore(picture(rgb)) for rgb in (bright, dark, bright)]
-    assert [each.degradation for each in found] == [("haze",), ("low-light",), ("haze",)] == asked
+    assert [each.degradation for each in found] == [("haze",), ("low-light",), ("haze",)]
     assert all(each.guessed for each in found)
+    assert asked == [("haze",), ("low-light",), found[0].degradation, *asked[3:]]
+    assert max(height for height, _ in referee.shapes) <= 160, "crops, not the whole picture"
     asked.clear()
-    told = Session(FakeMethod(hook=hook, needs="label"), Settings(device="cpu", degradation=("rain",)))
+    told = Session(method, Settings(device="cpu", degradation=("rain",)))
     restored = told.restore(picture(bright))
     assert (restored.degradation, restored.guessed, asked) == (("rain",), False, [("rain",)])
     with pytest.raises(UsageError, match="knows rain"):
-        Session(FakeMethod(needs="label"), Settings(device="cpu", degradation=("noise:25",)))
+        Session(method, Settings(device="cpu", degradation=("noise:25",)))
+    with pytest.raises(UsageError, match="has to be told"):
+        Session(method, Settings(device="cpu"))
 
 
 def test_explanations_have_the_size_of_the_picture() -> None:

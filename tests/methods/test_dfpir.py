@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -229,22 +230,12 @@ def test_restoring_follows_the_label_and_is_blind_without() -> None:
     assert not torch.allclose(prompted("noise-50"), prompted(UNKNOWN), atol=1e-4)
 
 
-@pytest.mark.parametrize(("label", "guess"), [("noise-50", "noise:50"), ("haze", "haze"), ("clean", "clean")])
-@torch.inference_mode()
-def test_the_guess_is_the_prompt_that_restores_like_the_blind_one(label: str, guess: str) -> None:
-    method, crops = tiny_method(), torch.rand(2, 3, 16, 16)
-    for name in PERTURBATIONS:
-        order = method.network.get_submodule(name).order
-        order[LABELS.index(label)] = order[LABELS.index(UNKNOWN)]
-        order[LABELS.index(label), :2] = order[LABELS.index(label), :2].flip(0)  # near, not equal
-    assert method.guess(crops) == (guess,)
-    method.check((guess,))
-
-
-def test_weights_without_the_unknown_prompt_do_not_guess() -> None:
-    method = tiny_method(DFPIRConfig(dim=8, blocks=(1, 1, 1, 1), block="nafnet"))
-    with pytest.raises(UsageError, match="has to be told"):
-        method.guess(torch.rand(1, 3, 8, 8))
+def test_candidates_are_what_check_takes() -> None:
+    for labels in (LABELS, PAPER_LABELS):
+        method = DFPIRMethod(replace(TINY, labels=labels))
+        assert len(method.candidates()) == len(set(labels) - {"unknown"})
+        for candidate in method.candidates():
+            method.check((candidate,))
 
 
 # Training

@@ -93,8 +93,8 @@ def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
     del older["recipe"]["soft"]
     torch.save(older, tmp_path / "checkpoint.pt")
     assert train(replace(tiny, steps=3), options(training_data, tmp_path), str).step == 3
+    torch.save(older, tmp_path / "checkpoint.pt")
     with pytest.raises(UsageError, match="written with another soft"):
-        torch.save(older, tmp_path / "checkpoint.pt")
         train(replace(tiny, soft=0.5), options(training_data, tmp_path), str)
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
     with pytest.raises(AirtoolError, match=r"checkpoint\.pt is not a readable checkpoint"):

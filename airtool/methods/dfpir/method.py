@@ -49,21 +49,8 @@ class DFPIRMethod:
         """Raises UsageError as `check` does."""
         return self._restored(pictures, asked_label(request.degradation, self.config.labels))
 
-    def guess(self, crops: Tensor) -> tuple[str, ...]:
-        """The degradation whose prompt restores the crops most like the prompt "unknown" does.
-
-        The rule is ours, as the paper's network is always told: every prompt restores all crops, and the one with
-        the least mean squared difference from the blind result wins, the earlier label among equals. So it names what
-        the weights themselves remove when nobody tells them, and is as good as their blind restoration. One pass of
-        the network a label. Raises UsageError when the weights know no prompt "unknown".
-        """
-        labels = self.config.labels
-        if UNKNOWN not in labels:
-            self.check(())
-        blind = self._restored(crops, UNKNOWN).float()
-        told = [label for label in labels if label != UNKNOWN]
-        errors = [float((self._restored(crops, label).float() - blind).square().mean()) for label in told]
-        return (as_request(told[errors.index(min(errors))]),)
+    def candidates(self) -> tuple[str, ...]:
+        return tuple(as_request(label) for label in self.config.labels if label != UNKNOWN)
 
     def _restored(self, pictures: Tensor, label: str) -> Tensor:
         number = self.config.labels.index(label)
