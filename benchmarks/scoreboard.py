@@ -128,11 +128,22 @@ def cell(figures: Mapping[str, Any], stage: str) -> str:
     return "identical" if mean["psnr"] is None else f"{mean['psnr']:.2f} / {mean['ssim']:.3f}"
 
 
+def gained(figures: Mapping[str, Any]) -> str:
+    """PSNR / SSIM after restoring, and the gain over this method's own inputs: samples differ from whole sets."""
+    before, after = (figures["rgb"][stage]["psnr"] for stage in ("input", "restored"))
+    gain = "" if before is None or after is None else f" ({after - before:+.2f})"
+    return cell(figures, "restored") + gain
+
+
+def heading(method: str, limit: int | None) -> str:
+    return f"`{method}`" + (f", first {limit} only" if limit else "")
+
+
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:
     """The Markdown table over all methods measured so far."""
     names = [name for name in found if name in METHODS]
     lines = [
-        "| set | input | " + " | ".join(f"`{name}`" for name in names) + " | NLM | published |",
+        "| set | input | " + " | ".join(heading(name, found[name]["limit"]) for name in names) + " | NLM | published |",
         "|---" * (len(names) + 4) + "|",
     ]
     for row in ROWS:
@@ -140,7 +151,7 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
         if not any(name in here for name in names):
             continue
         first = next(iter(here.values()))
-        cells = [cell(here[name], "restored") if name in here else "" for name in names]
+        cells = [gained(here[name]) if name in here else "" for name in names]
         rival = cell(here[RIVAL], "restored") if RIVAL in here else ""
         lines.append(f"| {row.name} | {cell(first, 'input')} | {' | '.join(cells)} | {rival} | {row.published} |")
     rates = [
@@ -153,7 +164,8 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
 HEAD = """# Scoreboard
 
 Each method with its embedded `small` weights. PSNR in dB / SSIM under the protocol `rgb` (8-bit values, whole picture,
-11x11 Gaussian window), means over the pictures. No row was used for training or for choosing weights. `ndr` and
+11x11 Gaussian window), means over the pictures, and the gain over the input. Where a column is marked as a sample, its
+figures are of other pictures than its neighbours': compare gains. No row was used for training or for choosing weights. `ndr` and
 `up-restorer` are blind; a method that has to be told the degradation was told the true one, as its paper does, except
 for clean pictures, where it worked the label out itself. Synthesised inputs come from `airtool degrade`'s engine at the
 stated or default amount, float, not quantised. Published figures are the papers' own, under their own protocols, from

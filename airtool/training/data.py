@@ -176,7 +176,8 @@ def tone(picture: Pixels, rng: np.random.Generator) -> Pixels:
 def soften(picture: Pixels, rng: np.random.Generator) -> Pixels:
     """Blur by a Gaussian whose width is drawn evenly on a logarithmic scale."""
     sigma = float(np.exp(rng.uniform(*np.log(SOFTEST))))
-    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    blurred = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return blurred.astype(np.float32, copy=False)
 
 
 def random_crop(picture: npt.NDArray, side: int, rng: np.random.Generator) -> npt.NDArray:
