@@ -154,10 +154,6 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
         cells = [gained(here[name]) if name in here else "" for name in names]
         rival = cell(here[RIVAL], "restored") if RIVAL in here else ""
         lines.append(f"| {row.name} | {cell(first, 'input')} | {' | '.join(cells)} | {rival} | {row.published} |")
-    rates = [
-        f"{np.median([row['seconds_per_megapixel'] for row in found[name]['rows'].values()]):.1f}" for name in names
-    ]
-    lines.append(f"| seconds per megapixel (median) | | {' | '.join(rates)} | | |")
     return "\n".join(lines) + "\n"
 
 
@@ -170,7 +166,7 @@ weights. `ndr` and `up-restorer` are blind; a method that has to be told the deg
 paper does, except for clean pictures, where it worked the label out itself. Synthesised inputs come from `airtool
 degrade`'s engine at the stated or default amount, float, not quantised. Published figures are the papers' own, under
 their own protocols, from networks of 25 to 40 million parameters. NLM is OpenCV's non-local means, told the noise
-level. Seconds include whatever else the machine was doing.
+level.
 
 """
 
@@ -209,6 +205,7 @@ def main() -> int:
     parser.add_argument("--method", help="comma-separated; default: every method with embedded weights, and the rival")
     parser.add_argument("--only", help="comma-separated beginnings of row names")
     parser.add_argument("--limit", type=int, help="only the first so many pictures of each set: a sample, said so")
+    parser.add_argument("--write-only", action="store_true", help="measure nothing, write the page from kept figures")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     arguments = parser.parse_args()
     if arguments.data is None or not (Path(arguments.data) / "bench").is_dir():
@@ -219,7 +216,8 @@ def main() -> int:
     known = [*dict.fromkeys(record.method for record in embedded()), RIVAL]
     folder = arguments.out / "scoreboard"
     folder.mkdir(parents=True, exist_ok=True)
-    for method in arguments.method.split(",") if arguments.method else known:
+    wanted = arguments.method.split(",") if arguments.method else known
+    for method in () if arguments.write_only else wanted:
         if method == RIVAL:
             measured = measure_rival(bench, arguments.limit)
         else:
