@@ -175,9 +175,9 @@ def board(found: Mapping[str, Mapping[str, Any]]) -> str:
     """The whole page."""
     text = HEAD + table(found) + "\n## How\n\nWritten by `make scoreboard` (`benchmarks/scoreboard.py`).\n\n"
     for name, each in found.items():
-        facts = each["restoration"]
         if name not in METHODS:
             continue
+        facts = each["restoration"]
         sample = f"; the first {each['limit']} pictures of each set only" if each["limit"] else ""
         numbers = ", ".join(f"{what} {number}" for what, number in each["versions"].items())
         text += (
