@@ -161,12 +161,12 @@ HEAD = """# Scoreboard
 
 Each method with its embedded `small` weights. PSNR in dB / SSIM under the protocol `rgb` (8-bit values, whole picture,
 11x11 Gaussian window), means over the pictures, and the gain over the input. Where a column is marked as a sample, its
-figures are of other pictures than its neighbours': compare gains. No row was used for training or for choosing
-weights. `ndr` and `up-restorer` are blind; a method that has to be told the degradation was told the true one, as its
-paper does, except for clean pictures, where it worked the label out itself. Synthesised inputs come from `airtool
-degrade`'s engine at the stated or default amount, float, not quantised. Published figures are the papers' own, under
-their own protocols, from networks of 25 to 40 million parameters. NLM is OpenCV's non-local means, told the noise
-level.
+figures are of other pictures than its neighbours': compare gains. No row was used for training; what was looked at
+while weights were chosen is in models/MODEL_CARDS.md. `ndr` and `up-restorer` are blind; a method that has to be told
+the degradation was told the true one, as its paper does, except for clean pictures, where it worked the label out
+itself. Synthesised inputs come from `airtool degrade`'s engine at the stated or default amount, float, not quantised.
+Published figures are the papers' own, under their own protocols, from networks of 25 to 40 million parameters. NLM is
+OpenCV's non-local means, told the noise level.
 
 """
 

@@ -11,6 +11,7 @@ from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
 from airtool.methods.dfpir.perturbation import SelectiveAttention
 from airtool.methods.dfpir.prompts import UNKNOWN, training_label
 from airtool.methods.losses import DistanceSettings, distance
+from airtool.methods.ndr.names import RESTORMER_NAMES
 from airtool.methods.objective import Batch, Objective
 
 PREFIX = "network."
@@ -87,18 +88,8 @@ class DFPIRObjective(Objective):
         return from_ndr(tensors) if method == "ndr" else tensors
 
 
-NDR_STAGES = {
+NDR_STAGES = RESTORMER_NAMES | {
     "extractor": "patch_embed.proj",
-    "block1": "encoder_level1",
-    "pool1": "down1_2",
-    "block2": "encoder_level2",
-    "pool2": "down2_3",
-    "block3": "encoder_level3",
-    "pool3": "down3_4",
-    "bottom": "latent",
-    "up3": "up4_3",
-    "up2": "up3_2",
-    "up1": "up2_1",
     "refinement": "refinement",
     "reconstruction": "output",
 }

@@ -5,19 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-STAGES = {
-    "block1": "encoder_level1",
-    "pool1": "down1_2",
-    "block2": "encoder_level2",
-    "pool2": "down2_3",
-    "block3": "encoder_level3",
-    "pool3": "down3_4",
-    "bottom": "latent",
-    "up3": "up4_3",
-    "up2": "up3_2",
-    "up1": "up2_1",
-}
-"""NDR-Restore's modules and where they go as they are."""
+from airtool.methods.ndr.names import RESTORMER_NAMES
 
 DECODERS = {
     "block_up3": ("reduce_chan_level3", "decoder_level3"),
@@ -39,8 +27,8 @@ def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     refinement_at = len({key.split(".")[1] for key in tensors if key.startswith("block_up1.")} - {"0"})
     for key, tensor in tensors.items():
         module, _, rest = key.partition(".")
-        if module in STAGES:
-            found[f"{STAGES[module]}.{rest}"] = tensor
+        if module in RESTORMER_NAMES:
+            found[f"{RESTORMER_NAMES[module]}.{rest}"] = tensor
         elif module in DECODERS:
             mix, stage = DECODERS[module]
             index, _, name = rest.partition(".")
