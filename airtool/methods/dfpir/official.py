@@ -1,7 +1,6 @@
 """The authors' DFPIR checkpoints (class ``ChannelShuffle_skip_textguaid``)."""
 
 from collections.abc import Mapping
-from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
 from airtool.methods.dfpir.perturbation import descending_order
 from airtool.methods.dfpir.texts import Texts, find_texts
 from airtool.methods.official import fit
+from airtool.methods.restormer_sizes import restormer_sizes
 
 LEVELS = ("encoder_level1", "encoder_level2", "encoder_level3", "latent")
 
@@ -80,28 +80,12 @@ def config_from_state(state: Mapping[str, Tensor], labels: tuple[str, ...]) -> D
     Raises AirtoolError when a tensor that tells a size is not there, or tells an impossible one.
     """
     try:
-        dim = state["patch_embed.proj.weight"].shape[0]
-        hidden = state["encoder_level1.0.ffn.project_out.weight"].shape[1]
-        norm = "WithBias" if "encoder_level1.0.norm1.body.bias" in state else "BiasFree"
+        sizes = restormer_sizes(state, "patch_embed.proj.weight", LEVELS, DFPIRConfig.expansion)
         return DFPIRConfig(
-            dim=dim,
-            blocks=cast("tuple[int, int, int, int]", tuple(_count(state, name) for name in LEVELS)),
-            refinement_blocks=_count(state, "refinement"),
-            heads=cast(
-                "tuple[int, int, int, int]",
-                tuple(state[f"{name}.0.attn.temperature"].shape[0] for name in LEVELS),
-            ),
-            expansion=DFPIRConfig.expansion if int(dim * DFPIRConfig.expansion) == hidden else hidden / dim,
-            bias="encoder_level1.0.attn.qkv.bias" in state,
-            norm=cast(Literal["WithBias", "BiasFree"], norm),
+            **sizes,
             labels=labels,
         )
     except (KeyError, IndexError) as error:
         raise AirtoolError(f"the checkpoint is not one of DFPIR: {error} is missing") from None
     except ValueError as error:
         raise AirtoolError(f"the checkpoint is not one of DFPIR: {error}") from None
-
-
-def _count(state: Mapping[str, Tensor], stage: str) -> int:
-    """Number of blocks in a stage."""
-    return len({key.split(".")[1] for key in state if key.startswith(f"{stage}.")})

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from airtool.errors import AirtoolError, UsageError
 from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.official import fit
+from airtool.methods.restormer_sizes import restormer_sizes
 
 SHARED_DICTIONARY = "degradation_representations"
 PREFIX = "restoration_net."
@@ -60,20 +60,9 @@ def config_from_state(state: Mapping[str, Tensor], residual: bool) -> NDRConfig:
     Raises AirtoolError when a tensor that tells a size is not there.
     """
     try:
-        dim = state["extractor.weight"].shape[0]
-        hidden = state["block1.0.ffn.project_out.weight"].shape[1]
-        norm = "WithBias" if "block1.0.norm1.body.bias" in state else "BiasFree"
+        sizes = restormer_sizes(state, "extractor.weight", LEVELS, NDRConfig.expansion)
         return NDRConfig(
-            dim=dim,
-            blocks=cast("tuple[int, int, int, int]", tuple(_count(state, name) for name in LEVELS)),
-            refinement_blocks=_count(state, "refinement"),
-            heads=cast(
-                "tuple[int, int, int, int]",
-                tuple(state[f"{name}.0.attn.temperature"].shape[0] for name in LEVELS),
-            ),
-            expansion=NDRConfig.expansion if int(dim * NDRConfig.expansion) == hidden else hidden / dim,
-            bias="block1.0.attn.qkv.bias" in state,
-            norm=cast(Literal["WithBias", "BiasFree"], norm),
+            **sizes,
             atoms=state["dr"].shape[1],
             atom_dim=state["dr"].shape[2],
             feature_dim=state["res_connect1.mapping.weight"].shape[0],
@@ -85,8 +74,3 @@ def config_from_state(state: Mapping[str, Tensor], residual: bool) -> NDRConfig:
 
 
 LEVELS = ("block1", "block2", "block3", "bottom")
-
-
-def _count(state: Mapping[str, Tensor], stage: str) -> int:
-    """Number of blocks in a stage."""
-    return len({key.split(".")[1] for key in state if key.startswith(f"{stage}.")})
