@@ -83,3 +83,9 @@ class CosineSchedule(Schedule):
         t = torch.arange(self.steps + 1, dtype=torch.float64, device="cpu") / self.steps
         shares = ((t + self.offset) / (1 + self.offset) * (math.pi / 2)).cos().square()
         return (1 - shares[1:] / shares[:-1]).clamp_max(0.999)
+
+
+def antithetic_times(count: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Random time steps (count,) of which every one has its mirror image steps - 1 - t, as C2F-DFT draws them."""
+    half = torch.randint(0, steps, ((count + 1) // 2,), generator=generator)
+    return torch.cat([half, steps - 1 - half])[:count]

@@ -1,6 +1,7 @@
 """What to tell a method that has to be told, when the user has not said what is wrong with a picture."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ REFEREE = "ndr"
 """The blind method whose embedded weights decide."""
 
 
-def guess(method: LabelledMethod, referee: Method, rgb: Pixels, device: torch.device) -> str:
-    """The candidate of `method` whose result is nearest to what a blind method makes of the picture.
+def guess(method: LabelledMethod, referee: Method, rgb: Pixels, device: torch.device, candidates: Sequence[str]) -> str:
+    """The candidate whose result by `method` is nearest to what a blind method makes of the picture.
 
     Our own rule, as such methods' papers always tell them: every candidate restores up to four crops of the picture
     (H, W, 3), and the one with the least mean squared difference from `referee`'s result wins, the earlier one among
@@ -31,5 +32,4 @@ def guess(method: LabelledMethod, referee: Method, rgb: Pixels, device: torch.de
             restored: Tensor = method.restore(batch, Request(seeds, (candidate,))).float().clamp(0, 1)
             return float((restored - wanted).square().mean())
 
-        candidates = method.candidates()
         return candidates[int(np.argmin([error(candidate) for candidate in candidates]))]

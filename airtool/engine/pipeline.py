@@ -124,7 +124,7 @@ class Pipeline:
             self._in_flight += height * width - pixels
             pixels = height * width
             maps = self._session.explain(opened.picture.rgb) if task.explanations else {}
-            restored = self._session.restore(opened.picture, in_place=True)
+            restored = self.restore(task, opened.picture)
         except Exception as error:
             failed: Future[Record] = Future()
             failed.set_result(_failure(task, error))
@@ -132,6 +132,13 @@ class Pipeline:
             return
         saving = self._writers.submit(self._save, task, restored, opened.before, maps)
         self._writing.append((pixels, saving))
+
+    def restore(self, task: Task, picture: Picture) -> "Restored":
+        """What is made of one picture, whose pixels may be overwritten; on the thread that iterates.
+
+        Raises whatever goes wrong: the picture fails, the others are restored.
+        """
+        return self._session.restore(picture, in_place=True)
 
     def _finish_next(self) -> Record:
         pixels, saving = self._writing.popleft()
@@ -166,7 +173,8 @@ class Pipeline:
             height=height,
             seconds=restored.seconds,
             tile=restored.tile,
-            degradation=restored.degradation,
+            degradation=restored.wanted.degradation,
+            shares=dict(restored.wanted.shares),
             guessed=restored.guessed,
             notes=(*restored.notes, *lossy_changes(picture, task.job.format)),
         )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -31,9 +31,11 @@ class Record:
     tile: tuple[int, int] | None = None
     """(height, width) in pixels of the largest piece that went through the network at once."""
     degradation: tuple[str, ...] = ()
-    """What the method was asked to remove; empty for blind methods."""
+    """What the method was asked to remove; empty for blind and for prompted methods."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """The same for a prompted method: weights of the classes, which add up to 1."""
     guessed: bool = False
-    """Whether the method worked that out itself."""
+    """Whether that was worked out from the picture."""
     message: str | None = None
     """Why it failed, in one line."""
     notes: tuple[str, ...] = ()

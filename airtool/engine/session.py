@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from airtool.engine.detect import Detector, open_detector
 from airtool.engine.device import pick_device, pick_precision, threads
 from airtool.engine.forward import Forward, reproducible
 from airtool.engine.guess import REFEREE, guess
@@ -18,10 +19,12 @@ from airtool.engine.memory import activation_budget, tile_shape
 from airtool.engine.padding import pad, round_up
 from airtool.engine.settings import Settings, parse_precision
 from airtool.engine.tiles import Pixels
+from airtool.engine.wanted import NOTHING_SAID, Wanted, wanted_from
 from airtool.errors import UsageError
 from airtool.images.opencv import cv2
 from airtool.images.picture import Picture
-from airtool.methods.base import ExplainingMethod, LabelledMethod, Method, Request
+from airtool.methods.autodir.vocabulary import class_of
+from airtool.methods.base import ExplainingMethod, LabelledMethod, Method, PromptedMethod, Request
 
 EXPLAINED_PIXELS = 1_000_000
 """Explanations are looked at on a screen, and have to come from one pass over the whole picture."""
@@ -37,19 +40,19 @@ class Restored:
     seconds: float
     notes: tuple[str, ...]
     """What did not go as planned, in words."""
-    degradation: tuple[str, ...] = ()
+    wanted: Wanted = NOTHING_SAID
     """What the method was asked to remove; empty for blind methods."""
     guessed: bool = False
-    """Whether the method worked that out itself, because nobody had said it."""
+    """Whether that was worked out from the picture, because nobody had said it."""
 
 
 class Session:
     """A method on a device. Keeps nothing of a picture once it is restored, so order never matters.
 
     method: on the CPU, float32; its network moves to the device. origin: what reports should say of the weights
-    ("preset", "weights", "sha256"). referee: a blind method, which `airtool.engine.guess` needs where `method` has to
-    be told the degradation and the settings do not name it. Raises UsageError when the settings ask for a device that
-    is not there, or do not suit the method.
+    ("preset", "weights", "sha256"). detector: says what is wrong with a picture where `method` has to be told and the
+    settings do not. referee: a blind method, by which `airtool.engine.guess` chooses where the detector leaves a choice
+    or is missing. Raises UsageError when the settings ask for a device that is not there, or do not suit the method.
     """
 
     def __init__(
@@ -58,33 +61,32 @@ class Session:
         settings: Settings | None = None,
         origin: Mapping[str, Any] | None = None,
         referee: Method | None = None,
+        detector: Detector | None = None,
     ) -> None:
         self.method = method
         self.settings = settings or Settings()
         self.origin = dict(origin or {})
-        facts = method.facts
-        if facts.needs == "nothing" and self.settings.degradation:
-            raise UsageError(f"{facts.name} finds out itself what to remove: leave the degradation out")
-        if facts.needs == "label" and self.settings.degradation:
-            cast(LabelledMethod, method).check(self.settings.degradation)
+        self.asked = _asked(method, self.settings)
+        """What the settings say to remove; None where it is to be found out."""
+        if self.asked is None and referee is None and detector is None:
+            raise UsageError(f"{method.facts.name} has to be told what to remove: name the degradation")
         self.device = pick_device(self.settings.device)
         self.dtype = pick_precision(self.settings.precision, self.device)
-        if facts.needs == "label" and not self.settings.degradation and referee is None:
-            raise UsageError(f"{facts.name} has to be told what to remove: name the degradation")
-        self.referee = referee
+        self.referee, self.detector = referee, detector
         if referee is not None:
             referee.network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # PyTorch's stubs lack the overload with a device and a memory format.
         method.network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def restore_array(self, rgb: Pixels) -> Pixels:
+    def restore_array(self, rgb: Pixels, wanted: Wanted | None = None) -> Pixels:
         """Restore (H, W, 3) float32 sRGB in [0, 1]; the result has the same shape, type and range.
 
-        Raises PictureError when the device has too little memory for even the smallest tile, or when the network
-        gives no finite result. The message does not name the picture: only the caller knows it.
+        wanted: what to remove from this one picture, whatever the settings say. Raises PictureError when the device has
+        too little memory for even the smallest tile, or when the network gives no finite result. The message does not
+        name the picture: only the caller knows it.
         """
         target = np.empty_like(rgb)
-        self._forward(rgb, self._degradation(rgb)).restore(rgb, target)
+        self._forward(rgb, self._wanted(rgb, wanted)).restore(rgb, target)
         return target
 
     def restore_picture(self, picture: Picture) -> Picture:
@@ -94,14 +96,15 @@ class Session:
         """
         return self.restore(picture).picture
 
-    def restore(self, picture: Picture, *, in_place: bool = False) -> Restored:
+    def restore(self, picture: Picture, *, in_place: bool = False, wanted: Wanted | None = None) -> Restored:
         """As `restore_picture`, with what it took.
 
         in_place: overwrite `picture.rgb`, which saves 12 bytes a pixel; what was given is then of no more use.
+        wanted: as `restore_array` has it.
         """
         start = time.perf_counter()
-        degradation = self._degradation(picture.rgb)
-        forward = self._forward(picture.rgb, degradation)
+        asked = self._wanted(picture.rgb, wanted)
+        forward = self._forward(picture.rgb, asked)
         rgb = picture.rgb if in_place else np.empty_like(picture.rgb)
         forward.restore(picture.rgb, rgb)
         if picture.grey:
@@ -115,8 +118,8 @@ class Session:
             forward.used,
             time.perf_counter() - start,
             notes,
-            degradation,
-            guessed=bool(degradation) and not self.settings.degradation,
+            asked,
+            guessed=wanted is None and self.asked is None,
         )
 
     def explain(self, rgb: Pixels) -> dict[str, Pixels]:
@@ -132,7 +135,7 @@ class Session:
         scale = min(1.0, math.sqrt(EXPLAINED_PIXELS / (height * width)))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False) if scale < 1 else rgb
-        request = Request((picture_seed(rgb, self.settings.seed),), self._degradation(rgb))
+        request = self._request(rgb, self._wanted(rgb, None))
         with torch.inference_mode(), reproducible():
             batch = torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None].to(self.device)
             batch = pad(batch, facts.size_multiple).contiguous(memory_format=torch.channels_last)
@@ -150,18 +153,30 @@ class Session:
             "tile": "auto" if tile is None else tile or "off",
             "seed": self.settings.seed,
             "degradation": list(self.settings.degradation),
+            "prompt": self.settings.prompt,
+            "structure_weight": self.settings.structure_weight,
+            "detector": None if self.detector is None else self.detector.describe(),
             "threads": threads(self.device),
         }
 
-    def _degradation(self, rgb: Pixels) -> tuple[str, ...]:
-        """What to ask the method to remove from a picture: what the user said, or what the method takes it for."""
-        if self.method.facts.needs != "label" or self.settings.degradation:
-            return self.settings.degradation
-        assert self.referee is not None
+    def _wanted(self, rgb: Pixels, wanted: Wanted | None) -> Wanted:
+        """What to ask the method to remove from a picture: what somebody said, or what the picture looks like."""
+        found = wanted or self.asked
+        if found is None:
+            labelled = self.method.facts.needs == "label"
+            if self.detector is not None:
+                found = wanted_from(self.method, self.detector.probabilities(rgb))
+            else:
+                found = Wanted(among=cast(LabelledMethod, self.method).candidates() if labelled else ())
+        if not found.among:
+            return found
+        if self.referee is None:
+            return Wanted(degradation=found.among[:1])
         with reproducible():
-            return (guess(cast(LabelledMethod, self.method), self.referee, rgb, self.device),)
+            best = guess(cast(LabelledMethod, self.method), self.referee, rgb, self.device, found.among)
+        return Wanted(degradation=(best,))
 
-    def _forward(self, rgb: Pixels, degradation: tuple[str, ...]) -> Forward:
+    def _forward(self, rgb: Pixels, wanted: Wanted) -> Forward:
         height, width = rgb.shape[:2]
         multiple = self.method.facts.size_multiple
         if self.settings.tile is None:
@@ -171,8 +186,44 @@ class Session:
             largest = round_up(height, multiple), round_up(width, multiple)
         else:
             largest = self.settings.tile, self.settings.tile
-        request = Request(seeds=(picture_seed(rgb, self.settings.seed),), degradation=degradation)
-        return Forward(self.method, request, self.device, self.dtype, largest)
+        return Forward(self.method, self._request(rgb, wanted), self.device, self.dtype, largest)
+
+    def _request(self, rgb: Pixels, wanted: Wanted) -> Request:
+        seed = picture_seed(rgb, self.settings.seed)
+        return Request(
+            (seed,),
+            wanted.degradation,
+            shares=wanted.shares,
+            prompt=wanted.prompt,
+            structure_weight=self.settings.structure_weight,
+        )
+
+
+def _asked(method: Method, settings: Settings) -> Wanted | None:
+    """What the settings tell the method; None when it has to be told and they do not. Raises UsageError as Session."""
+    facts = method.facts
+    if facts.needs == "nothing" and settings.degradation:
+        raise UsageError(f"{facts.name} finds out itself what to remove: leave the degradation out")
+    for given, what in ((settings.prompt, "sentences"), (settings.structure_weight is not None, "structure weight")):
+        if given and facts.needs != "prompt":
+            raise UsageError(f"{facts.name} takes no {what}: leave it out, or choose autodir")
+    if settings.prompt and settings.degradation:
+        raise UsageError("a prompt and a degradation both say what to remove: give one of them")
+    if facts.needs == "nothing":
+        return Wanted()
+    if settings.prompt:
+        return Wanted(shares=cast(PromptedMethod, method).understand(settings.prompt), prompt=settings.prompt)
+    if not settings.degradation:
+        return None
+    if facts.needs == "prompt":
+        names = dict.fromkeys(class_of(each) for each in settings.degradation)
+        known = cast(PromptedMethod, method).classes()
+        for name in names:
+            if name not in known:
+                raise UsageError(f"these weights of {facts.name} cannot remove {name}: they know {', '.join(known)}")
+        return Wanted(shares=tuple((name, 1.0 / len(names)) for name in names))
+    cast(LabelledMethod, method).check(settings.degradation)
+    return Wanted(degradation=settings.degradation)
 
 
 def _enlarged(shown: torch.Tensor, small: tuple[int, ...], full: tuple[int, ...]) -> Pixels:
@@ -203,6 +254,7 @@ def open_session(
     seed: int = 0,
     degradation: tuple[str, ...] = (),
     preset: str = "small",
+    prompt: str = "",
 ) -> Session:
     """Load a method and make it ready.
 
@@ -211,7 +263,7 @@ def open_session(
     Raises UsageError for an unknown method, preset, device or precision, and AirtoolError for a weights file that is
     missing, damaged or of another method.
     """
-    settings = Settings(device, parse_precision(precision), tile, seed, degradation)
+    settings = Settings(device, parse_precision(precision), tile, seed, degradation, prompt)
     return open_with(settings, method, weights, preset)
 
 
@@ -219,13 +271,17 @@ def open_with(
     settings: Settings, method: str = "ndr", weights: str | Path | None = None, preset: str = "small"
 ) -> Session:
     """As `open_session`, from settings."""
+    from airtool.methods.autodir.detector import NAME
     from airtool.methods.registry import check_method, load_method
-    from airtool.methods.weights import embedded_path, sha256_of
+    from airtool.methods.weights import embedded_path, is_embedded, sha256_of
 
     check_method(method)
     pick_device(settings.device)  # before seconds are spent on weights
     path = embedded_path(method, preset) if weights is None else Path(weights)
     loaded = load_method(method, path)
     origin = {"preset": preset if weights is None else None, "weights": path.name, "sha256": sha256_of(path)}
-    lost = loaded.facts.needs == "label" and not settings.degradation
-    return Session(loaded, settings, origin, load_method(REFEREE) if lost else None)
+    if loaded.facts.needs == "nothing" or settings.degradation or settings.prompt:
+        return Session(loaded, settings, origin)
+    referee = load_method(REFEREE) if loaded.facts.needs == "label" else None
+    detector = open_detector(device=settings.device) if is_embedded(NAME, "small") else None
+    return Session(loaded, settings, origin, referee, detector)

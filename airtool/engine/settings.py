@@ -30,6 +30,10 @@ class Settings:
     """Seed of the run, from which every picture's own seed is derived."""
     degradation: tuple[str, ...] = ()
     """Names of the degradations to remove, in order; empty for blind restoration."""
+    prompt: str = ""
+    """What to remove in the user's own words, for a method that takes them."""
+    structure_weight: float | None = None
+    """Weight of AutoDIR's structural correction, 0 to 1; None for the method's own choice."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no machine could honour."""
@@ -39,6 +43,8 @@ class Settings:
             raise UsageError(f"no precision is called '{self.precision}': choose {', '.join(PRECISIONS)}")
         if self.tile is not None and self.tile != 0 and self.tile < SMALLEST_TILE:
             raise UsageError(f"a tile of {self.tile} pixels is too small: choose at least {SMALLEST_TILE}, auto or off")
+        if self.structure_weight is not None and not 0 <= self.structure_weight <= 1:
+            raise UsageError(f"a structure weight of {self.structure_weight:g} makes no sense: choose from 0 to 1")
 
 
 def parse_precision(text: str) -> Precision:

@@ -4,12 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 
 from airtool.methods.facts import MethodFacts
 from airtool.methods.objective import Objective
 
-__all__ = ["ExplainingMethod", "LabelledMethod", "Method", "MethodClass", "MethodFacts", "Request"]
+__all__ = ["ExplainingMethod", "LabelledMethod", "Method", "MethodClass", "MethodFacts", "PromptedMethod", "Request"]
+
+
+Pixels = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,14 @@ class Request:
     """Degradations to remove, in order, with or without amounts ("noise:25"); empty for blind restoration."""
     place: tuple[int, int] = (0, 0)
     """(top, left) in the whole picture of the first pixel of the batch, so that tiles can share what is random."""
+    shares: tuple[tuple[str, float], ...] = ()
+    """Weights of the classes to remove, which add up to 1, for a method that is prompted; "no" for nothing at all."""
+    prompt: str = ""
+    """The user's own sentence, for a method that is prompted."""
+    structure_weight: float | None = None
+    """Weight of AutoDIR's structural correction, 0 to 1; None for the method's own choice."""
+    instruction: tuple[Pixels, Pixels] | None = None
+    """An example, clean and degraded, (H, W, 3) float32 each, for a method that is instructed."""
 
 
 class Method(Protocol):
@@ -56,6 +69,22 @@ class LabelledMethod(Method, Protocol):
 
     def candidates(self) -> tuple[str, ...]:
         """Everything that these weights can be told, one at a time: what to try when nobody says what is wrong."""
+        ...
+
+
+class PromptedMethod(Method, Protocol):
+    """A method that is told in words: ``facts.needs`` is "prompt"."""
+
+    def classes(self) -> tuple[str, ...]:
+        """What these weights tell apart, in the words of `airtool.methods.autodir.vocabulary`."""
+        ...
+
+    def understand(self, prompt: str) -> tuple[tuple[str, float], ...]:
+        """The classes that a sentence asks to remove, with weights that add up to 1.
+
+        Empty where the network reads the sentence itself. Raises UsageError, which names the nearest classes, for a
+        sentence that asks for nothing that is known.
+        """
         ...
 
 

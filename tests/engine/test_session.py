@@ -236,14 +236,14 @@ def test_a_method_that_has_to_be_told_is_told_or_the_referee_decides() -> None:
     method, referee = FakeMethod(hook=told_what, needs="label"), FakeMethod(hook=blind)
     guessing = Session(method, Settings(device="cpu"), referee=referee)
     found = [guessing.restore(picture(rgb)) for rgb in (bright, dark, bright)]
-    assert [each.degradation for each in found] == [("haze",), ("low-light",), ("haze",)]
+    assert [each.wanted.degradation for each in found] == [("haze",), ("low-light",), ("haze",)]
     assert all(each.guessed for each in found)
-    assert asked == [("haze",), ("low-light",), found[0].degradation, *asked[3:]]
+    assert asked == [("haze",), ("low-light",), found[0].wanted.degradation, *asked[3:]]
     assert max(height for height, _ in referee.shapes) <= 160, "crops, not the whole picture"
     asked.clear()
     told = Session(method, Settings(device="cpu", degradation=("rain",)))
     restored = told.restore(picture(bright))
-    assert (restored.degradation, restored.guessed, asked) == (("rain",), False, [("rain",)])
+    assert (restored.wanted.degradation, restored.guessed, asked) == (("rain",), False, [("rain",)])
     with pytest.raises(UsageError, match="knows rain"):
         Session(method, Settings(device="cpu", degradation=("noise:25",)))
     with pytest.raises(UsageError, match="has to be told"):

@@ -8,13 +8,14 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
+from airtool.diffusion.schedule import antithetic_times
 from airtool.errors import UsageError
 from airtool.methods.base import Request
 from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.objective import Batch
 from airtool.methods.up_restorer.method import PRESETS, UpRestorerMethod
 from airtool.methods.up_restorer.network import UpRestorerConfig
-from airtool.methods.up_restorer.objective import UpRestorerObjective, antithetic_times
+from airtool.methods.up_restorer.objective import UpRestorerObjective
 from airtool.networks.ssim_loss import ms_ssim, ssim
 
 SIZES: dict[str, Any] = {"dim": 8, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 4)}

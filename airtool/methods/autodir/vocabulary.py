@@ -57,6 +57,11 @@ SCALES = {
 """Every degradation of `airtool.degradations.DEGRADATIONS`, in its own unit."""
 
 
+def class_of(degradation: str) -> str:
+    """The class of "name" or "name:amount". Raises UsageError for an unknown degradation."""
+    return SCALES[parse_steps(degradation)[0].name].name
+
+
 def shares(label: str) -> dict[str, float]:
     """Which classes a training sample has, and how much of the damage is each one's; the shares add up to 1.
 

@@ -1,6 +1,5 @@
 """Training of DFPIR: one distance between restored and clean (L1 as published), every sample with its prompt."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
 from airtool.methods.dfpir.perturbation import SelectiveAttention
 from airtool.methods.dfpir.prompts import UNKNOWN, training_label
 from airtool.methods.losses import DistanceSettings, distance
-from airtool.methods.ndr.names import RESTORMER_NAMES
+from airtool.methods.ndr.names import for_restormer
 from airtool.methods.objective import Batch, Objective
 
 PREFIX = "network."
@@ -85,34 +84,4 @@ class DFPIRObjective(Objective):
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return from_ndr(tensors) if method == "ndr" else tensors
-
-
-NDR_STAGES = RESTORMER_NAMES | {
-    "extractor": "patch_embed.proj",
-    "refinement": "refinement",
-    "reconstruction": "output",
-}
-"""Parts of NDR-Restore's backbone and the same parts here."""
-
-NDR_DECODER = re.compile(r"block_up([123])\.(\d+)\.(.+)")
-
-
-def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """NDR-Restore's backbone under the names of `DFPIRNet`; its own modules on the skips are left out.
-
-    The first convolution of each of its decoder stages stands apart here, and takes the two features joined there in
-    the other order: [skip, up] there, [up, skip] here.
-    """
-    found = {}
-    for key, tensor in tensors.items():
-        part, _, rest = key.partition(".")
-        decoder = NDR_DECODER.fullmatch(key)
-        if part in NDR_STAGES:
-            found[f"{NDR_STAGES[part]}.{rest}"] = tensor
-        elif decoder and decoder[2] == "0":
-            swapped = torch.cat(tensor.chunk(2, dim=1)[::-1], 1) if tensor.ndim == 4 else tensor
-            found[f"reduce_chan_level{decoder[1]}.{decoder[3]}"] = swapped
-        elif decoder:
-            found[f"decoder_level{decoder[1]}.{int(decoder[2]) - 1}.{decoder[3]}"] = tensor
-    return found
+        return for_restormer(tensors) if method == "ndr" else tensors

@@ -1,5 +1,11 @@
 """NDR-Restore's backbone in the names of Restormer, which other methods' networks keep, for warm starts."""
 
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
 RESTORMER_NAMES = {
     "block1": "encoder_level1",
     "pool1": "down1_2",
@@ -13,3 +19,32 @@ RESTORMER_NAMES = {
     "up1": "up2_1",
 }
 """Modules that are the same in both; the decoder's blocks are grouped differently there."""
+
+STAGES = RESTORMER_NAMES | {
+    "extractor": "patch_embed.proj",
+    "refinement": "refinement",
+    "reconstruction": "output",
+}
+"""Parts of NDR-Restore's backbone and the same parts there."""
+
+DECODER = re.compile(r"block_up([123])\.(\d+)\.(.+)")
+
+
+def for_restormer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """NDR-Restore's backbone under the names of Restormer, without its own modules on the skips.
+
+    The first convolution of each of its decoder stages stands apart there, and takes the two features in the other
+    order: [skip, up] here, [up, skip] there.
+    """
+    found = {}
+    for key, tensor in tensors.items():
+        part, _, rest = key.partition(".")
+        decoder = DECODER.fullmatch(key)
+        if part in STAGES:
+            found[f"{STAGES[part]}.{rest}"] = tensor
+        elif decoder and decoder[2] == "0":
+            swapped = torch.cat(tensor.chunk(2, dim=1)[::-1], 1) if tensor.ndim == 4 else tensor
+            found[f"reduce_chan_level{decoder[1]}.{decoder[3]}"] = swapped
+        elif decoder:
+            found[f"decoder_level{decoder[1]}.{int(decoder[2]) - 1}.{decoder[3]}"] = tensor
+    return found

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from airtool.diffusion.ddim import result
 from airtool.diffusion.field import noise_window
+from airtool.diffusion.schedule import antithetic_times
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.up_restorer.network import UpRestorerConfig, UpRestorerNet
@@ -103,9 +104,3 @@ class UpRestorerObjective(Objective):
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}
-
-
-def antithetic_times(count: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Random time steps (count,) of which every one has its mirror image steps - 1 - t, as C2F-DFT draws them."""
-    half = torch.randint(0, steps, ((count + 1) // 2,), generator=generator)
-    return torch.cat([half, steps - 1 - half])[:count]

@@ -1,0 +1,80 @@
+"""What to ask of a method for one picture, in whatever way that kind of method is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from airtool.engine.detect import CLEAN, THRESHOLD, UNSURE, judge
+from airtool.errors import UsageError
+from airtool.methods.autodir.vocabulary import class_of
+from airtool.methods.base import LabelledMethod, Method, PromptedMethod
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be removed; empty: the method finds out itself."""
+
+    degradation: tuple[str, ...] = ()
+    """Degradations in order, with or without amounts ("noise:25")."""
+    shares: tuple[tuple[str, float], ...] = ()
+    """Weights of the detector's classes, which add up to 1, for methods that are prompted."""
+    prompt: str = ""
+    """The user's own sentence."""
+    among: tuple[str, ...] = ()
+    """Degradations of which one fits, where it takes a look at the picture to say which."""
+
+
+NOTHING_SAID = Wanted()
+"""For blind methods, and for nothing to remove."""
+
+
+def wanted_for(method: Method, class_name: str) -> Wanted:
+    """How to ask `method` to remove what the detector calls `class_name`.
+
+    Raises UsageError when it cannot; a blind method is asked for nothing in particular.
+    """
+    needs = method.facts.needs
+    if needs == "nothing":
+        return Wanted()
+    if needs == "prompt":
+        if class_name not in cast(PromptedMethod, method).classes():
+            raise UsageError(f"these weights of {method.facts.name} cannot remove {class_name}")
+        return Wanted(shares=((class_name, 1.0),))
+    fitting = _candidates(cast(LabelledMethod, method), class_name)
+    if not fitting:
+        raise UsageError(f"these weights of {method.facts.name} cannot remove {class_name}")
+    if needs == "label" and len(fitting) > 1:
+        return Wanted(among=fitting)
+    return Wanted(degradation=fitting[:1])
+
+
+def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
+    """What to ask of `method` for a picture of which the detector says `probabilities`.
+
+    A prompted method takes the mixture as it is (AutoDIR, Eq. 3), one that is told several degradations all that
+    reach the detector's threshold, one that is told one the dominant one. Where the detector is unsure, or names what
+    the method cannot remove, all that the method can be told is left to choose from.
+    """
+    needs = method.facts.needs
+    if needs == "prompt":
+        known = cast(PromptedMethod, method).classes()
+        shares = {name: share for name, share in probabilities.items() if name in known}
+        total = sum(shares.values())
+        return Wanted(shares=tuple((name, share / total) for name, share in shares.items()))
+    verdict = judge(probabilities, THRESHOLD)
+    labelled = cast(LabelledMethod, method)
+    everything = labelled.candidates()
+    if verdict.verdict == CLEAN and CLEAN in everything:
+        return Wanted(degradation=(CLEAN,))
+    if needs == "instruction":
+        found = () if verdict.verdict in (CLEAN, UNSURE) else (verdict.verdict, *(name for name, _ in verdict.further))
+        fitting = [_candidates(labelled, name)[:1] for name in found]
+        return Wanted(degradation=tuple(name for names in fitting for name in names))
+    fitting_one = _candidates(labelled, verdict.verdict)
+    if len(fitting_one) == 1:
+        return Wanted(degradation=fitting_one)
+    return Wanted(among=fitting_one or everything)
+
+
+def _candidates(method: LabelledMethod, class_name: str) -> tuple[str, ...]:
+    return tuple(each for each in method.candidates() if each != CLEAN and class_of(each) == class_name)

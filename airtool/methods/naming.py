@@ -1,0 +1,123 @@
+"""Training samples for methods that remove what is named and leave the rest.
+
+A sample of the trainer suffers from what its label says, and its partner from nothing. Here some get a further
+degradation, laid over both alike, and some are told nothing, or something that the picture does not have: what has to
+come out then still holds whatever was not named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from airtool.degradations import DEGRADATIONS
+from airtool.degradations.compose import Step, compose, parse_steps, sample_step, shown_steps
+from airtool.methods.objective import Batch
+
+CLEAN = "clean"
+"""The label of a sample that nothing was done to."""
+
+
+@dataclass(frozen=True)
+class NamingSettings:
+    """Choices of a recipe; objectives add theirs in a subclass."""
+
+    partial_share: float = 0.0
+    """Share of the degraded samples that get a further degradation, of which the old, the new, or both are named."""
+    idle_share: float = 0.0
+    """Share of the degraded samples of which nothing that they have is named: they must stay as they are."""
+    further: Sequence[str] = ("noise", "jpeg")
+    """What may be laid over a sample: quick ones, as it happens between two steps of the optimiser."""
+
+    def __post_init__(self) -> None:
+        if min(self.partial_share, self.idle_share) < 0 or self.partial_share + self.idle_share > 1:
+            raise ValueError("partial_share and idle_share must not be negative, nor exceed 1 together")
+        if unknown := [name for name in self.further if name not in DEGRADATIONS]:
+            raise ValueError(f"further names {unknown[0]!r}, which is none of {', '.join(DEGRADATIONS)}")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A batch with what is to be removed from each sample."""
+
+    degraded: Tensor
+    """(N, 3, H, W) float32 RGB in [0, 1]."""
+    target: Tensor
+    """The same without what was named, but with everything else that `degraded` suffers from."""
+    wanted: tuple[tuple[str, ...], ...]
+    """For each sample the steps to undo, in the order in which they were applied, with amounts where they are known
+    ("rain:0.4"); empty: nothing. A name that the sample does not suffer from is to change nothing."""
+    present: tuple[tuple[str, ...], ...]
+    """For each sample all steps that were applied."""
+
+
+def named(batch: Batch, generator: torch.Generator, settings: NamingSettings) -> Named:
+    """Decide for every sample of a batch what is named. All chance comes from `generator` (on the CPU).
+
+    Samples whose label is empty count as suffering from something without a name; they are never named partially.
+    """
+    rows = [
+        _one(batch.degraded[row], batch.clean[row], label, np.random.default_rng(seed), settings)
+        for row, (label, seed) in enumerate(zip(batch.labels, _seeds(generator, len(batch.labels)), strict=True))
+    ]
+    degraded, target, wanted, present = zip(*rows, strict=True)
+    return Named(torch.stack(degraded), torch.stack(target), wanted, present)
+
+
+Row = tuple[Tensor, Tensor, tuple[str, ...], tuple[str, ...]]
+
+
+def _one(degraded: Tensor, clean: Tensor, label: str, rng: np.random.Generator, settings: NamingSettings) -> Row:
+    present = () if label in (CLEAN, "") else tuple(label.split(","))
+    chance = rng.random()
+    if label == CLEAN:
+        return degraded, clean, _absent(present, rng), present
+    if chance < settings.idle_share and label:
+        return degraded, degraded, _absent(present, rng), present
+    if chance < settings.idle_share + settings.partial_share and label:
+        absent = [name for name in settings.further if not _has(present, name)]
+        if absent:
+            return _partial(degraded, clean, present, absent[int(rng.integers(len(absent)))], rng)
+    return degraded, clean, present, present
+
+
+def _partial(degraded: Tensor, clean: Tensor, present: tuple[str, ...], name: str, rng: np.random.Generator) -> Row:
+    """Another degradation over both pictures, the same chance for both; named is one side of it, or all."""
+    step = sample_step(name, rng)
+    seed = int(rng.integers(2**63))
+    both = _degraded(degraded, step, seed)
+    further = (shown_steps((step,)),)
+    choice = int(rng.integers(3))
+    if choice == 0:
+        return both, _degraded(clean, step, seed), present, present + further
+    if choice == 1:
+        return both, degraded, further, present + further
+    return both, clean, present + further, present + further
+
+
+def _absent(present: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:
+    """Nothing, or a degradation of a class that the sample has not."""
+    if rng.random() < 0.5:
+        return ()
+    absent = [name for name in DEGRADATIONS if not _has(present, name)]
+    return (shown_steps((sample_step(absent[int(rng.integers(len(absent)))], rng),)),)
+
+
+def _has(present: tuple[str, ...], name: str) -> bool:
+    return any(
+        DEGRADATIONS[step.name].label == DEGRADATIONS[name].label for each in present for step in parse_steps(each)
+    )
+
+
+def _degraded(picture: Tensor, step: Step, seed: int) -> Tensor:
+    pixels = np.ascontiguousarray(picture.float().cpu().numpy().transpose(1, 2, 0))
+    result = compose(pixels, (step,), np.random.default_rng(seed))[0]
+    # The files that the network will meet hold 8 bits.
+    rounded = np.rint(np.clip(result, 0.0, 1.0) * 255.0).astype(np.float32) / 255.0
+    return torch.from_numpy(rounded).permute(2, 0, 1).to(picture.device)
+
+
+def _seeds(generator: torch.Generator, count: int) -> list[int]:
+    return torch.randint(2**62, (count,), generator=generator).tolist()
