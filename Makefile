@@ -36,7 +36,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[train,iqa,dev]"
+	$(PIP) -e ".[train,iqa,autodir,dev]"
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -108,8 +108,8 @@ def measure_method(method: str, rows: tuple[Row, ...], bench: Path, limit: int |
     facts: dict[str, Any] = {}
     figures = {}
     for row in rows:
-        told = row.label or row.degradation if METHODS[method].needs == "label" else None
-        session = open_session(method, degradation=(told,) if told else ())
+        told = row.label or row.degradation if METHODS[method].needs != "nothing" else None
+        session = open_session(method, degradation=tuple(told.split(",")) if told else ())
         facts = {**session.describe(), "degradation": None}
         figures[row.name] = {**measure(row, bench, limit, session), "told": told}
         print(f"{method} | {row.name} | {cell(figures[row.name], 'restored')}", flush=True)

@@ -12,6 +12,8 @@ from airtool.cli.console import fail
 from airtool.cli.degrade import degrade
 from airtool.cli.detect import detect
 from airtool.cli.evaluate import evaluate
+from airtool.cli.grounds import grounds
+from airtool.cli.iterate import iterate
 from airtool.cli.restore import restore
 from airtool.cli.train import train
 from airtool.errors import AirtoolError, UsageError
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (restore, detect, evaluate, degrade, train):
+for command in (restore, detect, iterate, evaluate, degrade, grounds, train):
     app.command()(command)
 app.add_typer(models.app, name="models")
 

@@ -21,7 +21,7 @@ class MethodRequest:
     """Files by the method's name; the others take their embedded weights."""
     preset: str
     settings: Settings
-    """Their degradation goes to those methods only that have to be told one, unless there is one method only."""
+    """Their degradation goes to those methods only that can be told one, unless there is one method only."""
 
     def open(self, name: str) -> "Restorer":
         """Make one of them ready. Raises AirtoolError when its weights are missing or damaged, or it cannot run so."""
@@ -29,7 +29,7 @@ class MethodRequest:
         from airtool.methods.registry import check_method
 
         settings = self.settings
-        if len(self.names) > 1 and check_method(name).needs != "label":
+        if len(self.names) > 1 and check_method(name).needs == "nothing":
             settings = replace(settings, degradation=())
         return open_with(settings, name, self.weights.get(name), self.preset)
 
@@ -58,7 +58,7 @@ def parse_methods(
     if preset is not None and len(files) == len(chosen):
         raise UsageError("--preset has no effect with --weights, whose file says what it is: leave it out")
     told = parse_degradation(degradation)
-    if told and len(chosen) > 1 and not any(each.needs == "label" for each in facts):
+    if told and len(chosen) > 1 and not any(each.needs != "nothing" for each in facts):
         raise UsageError(f"--degradation has no effect on {names}, which find out themselves what to remove")
     return MethodRequest(chosen, files, preset or "small", replace(settings, degradation=told))
 

@@ -2,13 +2,17 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from airtool.cli.console import say, warn
 from airtool.errors import UsageError
+
+DETECTOR = "detect"
+"""What stands in the place of a method's name for the detector, as in its weights files."""
 
 app = typer.Typer(help="Weights: what is there, whether it is intact, importing the authors' files.")
 
@@ -73,9 +77,13 @@ def verify() -> None:
 
 @app.command("import")
 def import_official(
-    official: Annotated[Path, typer.Argument(metavar="OFFICIAL", help="The authors' checkpoint (.pth, .safetensors).")],
+    official: Annotated[
+        Path, typer.Argument(metavar="OFFICIAL", help="The authors' checkpoint (.pth, .ckpt, .safetensors).")
+    ],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The .safetensors file to write.")],
-    method: Annotated[str, typer.Option(metavar="NAME", help="Method that the file belongs to.")] = "ndr",
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="Method that the file belongs to; detect: AutoDIR's detector.")
+    ] = "ndr",
     variant: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Which of the authors' networks, where the file alone does not tell."),
@@ -83,19 +91,30 @@ def import_official(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is there already.")] = False,
 ) -> None:
     """Convert an authors' checkpoint for --weights. Nothing in it is executed; every key and shape must fit."""
-    from airtool.methods.registry import check_method
+    if method != DETECTOR:
+        from airtool.methods.registry import check_method
 
-    check_method(method)
+        check_method(method)
     if output.suffix.lower() != ".safetensors":
         raise UsageError(f"{output}: the name must end in .safetensors")
     if os.path.lexists(output) and not overwrite:
         raise UsageError(f"{output} is already there: pass --overwrite to replace it")
     from airtool.methods.official import read_checkpoint
-    from airtool.methods.registry import method_class
     from airtool.methods.weights import sha256_of, write_weights
 
-    config, tensors = method_class(method).from_official(read_checkpoint(official), variant)
+    config, tensors = _converter(method)(read_checkpoint(official), variant)
     origin = {"imported": official.name, "sha256": sha256_of(official)}
     write_weights(output, method, config, tensors, origin, half=False)
     parameters = sum(tensor.numel() for tensor in tensors.values())
     say(f"{output}: {method}, {parameters / 1e6:.2f} M parameters; use it with --weights {output}")
+
+
+def _converter(method: str) -> Callable[..., Any]:
+    """What turns a checkpoint and a variant into config and tensors."""
+    if method == DETECTOR:
+        from airtool.methods.autodir.clip_detector import convert
+
+        return convert
+    from airtool.methods.registry import method_class
+
+    return method_class(method).from_official

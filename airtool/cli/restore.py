@@ -56,6 +56,31 @@ def restore(
             rich_help_panel=HOW,
         ),
     ] = None,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help='What to remove in your own words, such as "make it brighter"; methods that can: autodir.',
+            rich_help_panel=HOW,
+            show_default=False,
+        ),
+    ] = "",
+    instruction: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="CLEAN DEGRADED",
+            help="A scene without and with the damage to remove, in place of a name; methods that can: defusion.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    structure_weight: Annotated[
+        float | None,
+        typer.Option(
+            metavar="W",
+            help="How much autodir's structural correction counts, 0 to 1 (default: 1).",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     tile: Annotated[
         str,
         typer.Option(
@@ -103,8 +128,10 @@ def restore(
     explain: Annotated[
         str | None,
         typer.Option(
+            "--explain",
+            "--show-instruction",
             metavar="DIR",
-            help="Also write what the method saw there, as PNG, named NAME.MAP.png; methods that can: up-restorer.",
+            help="Also write what the method saw there, as PNG, named NAME.MAP.png; not ndr and dfpir.",
             rich_help_panel=FILES,
         ),
     ] = None,
@@ -146,6 +173,9 @@ def restore(
         tile=parse_tile(tile),
         seed=seed,
         degradation=parse_degradation(degradation),
+        prompt=prompt.strip(),
+        instruction=instruction,
+        structure_weight=structure_weight,
     )
     maps = check_method(method).explains
     if explain is not None and not maps:
@@ -196,6 +226,8 @@ def _open(method: str, weights: str | None, preset: str, settings: "Settings", q
     facts = session.describe()
     cores = f", {facts['threads']} threads" if facts["threads"] else ""
     say(f"{method}, weights {facts['weights']}, on {facts['device']} in {facts['precision']}{cores}", quiet)
+    if session.asked is not None and session.asked.prompt and session.asked.shares:
+        say(f"understood: {', '.join(name for name, _ in session.asked.shares)}", quiet)
     return session
 
 

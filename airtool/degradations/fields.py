@@ -22,6 +22,20 @@ def smooth_field(shape: tuple[int, int], rng: np.random.Generator, cells: float 
     return stretch(field)
 
 
+def soft(plane: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of a plane (H, W): float32 in the plane's own units. Wide blurs work on a shrunken copy."""
+    height, width = plane.shape
+    shrink = max(1, int(sigma / 3))
+    small = (max(1, width // shrink), max(1, height // shrink))
+    blurred: np.ndarray = plane.astype(np.float32)
+    if shrink > 1:
+        blurred = cv2.resize(blurred, small, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(blurred, (0, 0), sigma / shrink)
+    if shrink > 1:
+        blurred = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)
+    return blurred.reshape(height, width)
+
+
 def stretch(field: np.ndarray) -> np.ndarray:
     """Shift and scale to fill [0, 1]; a constant field becomes 0.5 everywhere."""
     low, high = float(field.min()), float(field.max())

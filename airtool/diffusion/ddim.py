@@ -8,11 +8,15 @@ from torch import Tensor
 
 from airtool.diffusion.schedule import Schedule
 
-Prediction = Literal["eps", "x0"]
-"""What a network predicts: the noise in x_t, or the clean picture."""
+Prediction = Literal["eps", "x0", "v"]
+"""What a network predicts: the noise in x_t, the clean picture, or the velocity sqrt(alpha_bar) * noise -
+sqrt(1 - alpha_bar) * clean (Salimans and Ho, ICLR 2022, arXiv 2202.00512)."""
 
 Network = Callable[[Tensor, int], Tensor]
 """(x_t, t) -> the prediction, of the shape of x_t."""
+
+Limit = Callable[[Tensor], Tensor]
+"""A predicted clean picture -> the nearest one that can be."""
 
 
 @dataclass(frozen=True)
@@ -45,30 +49,45 @@ def trailing(count: int, steps: int) -> tuple[int, ...]:
     return tuple(round(steps * (count - index) / count) - 1 for index in range(count))
 
 
-def clean_from_noise(x: Tensor, noise: Tensor, signal: float) -> Tensor:
+def clean_from_noise(x: Tensor, noise: Tensor, signal: float | Tensor) -> Tensor:
     """The clean picture that x_t and the noise in it imply; `signal` is alpha_bar."""
     return (x - (1.0 - signal) ** 0.5 * noise) / signal**0.5
 
 
-def noise_from_clean(x: Tensor, clean: Tensor, signal: float) -> Tensor:
+def noise_from_clean(x: Tensor, clean: Tensor, signal: float | Tensor) -> Tensor:
     """The noise that x_t and the clean picture in it imply; `signal` is alpha_bar, below 1."""
     return (x - signal**0.5 * clean) / (1.0 - signal) ** 0.5
 
 
+def clean_from_velocity(x: Tensor, velocity: Tensor, signal: float | Tensor) -> Tensor:
+    """The clean picture that x_t and the velocity imply; `signal` is alpha_bar."""
+    return signal**0.5 * x - (1.0 - signal) ** 0.5 * velocity
+
+
 def sample(
-    network: Network, x: Tensor, schedule: Schedule, times: tuple[int, ...], prediction: Prediction = "eps"
+    network: Network,
+    x: Tensor,
+    schedule: Schedule,
+    times: tuple[int, ...],
+    prediction: Prediction = "eps",
+    limit: Limit | None = None,
 ) -> Iterator[Evaluation]:
     """Evaluate `network` at `times`, which fall, from the noise x (N, C, H, W) at the first of them.
 
-    Nothing is clamped. Yields after each evaluation; the last one's `x` is the result.
+    limit: applied to the clean picture after each evaluation, before the noise is worked out again from it; without
+    one, nothing is clamped. Yields after each evaluation; the last one's `x` is the result.
     """
     for t, following in zip(times, [*times[1:], -1], strict=True):
         signal, next_signal = schedule.signal(t), schedule.signal(following)
         predicted = network(x, t)
         if prediction == "eps":
-            noise, clean = predicted, clean_from_noise(x, predicted, signal)
+            clean = clean_from_noise(x, predicted, signal)
         else:
-            noise, clean = noise_from_clean(x, predicted, signal), predicted
+            clean = predicted if prediction == "x0" else clean_from_velocity(x, predicted, signal)
+        if limit is not None:
+            clean = limit(clean)
+        known = prediction == "eps" and limit is None
+        noise = predicted if known else noise_from_clean(x, clean, signal)
         x = next_signal**0.5 * clean
         if next_signal < 1.0:
             x = x + (1.0 - next_signal) ** 0.5 * noise

@@ -18,11 +18,12 @@ from airtool.errors import AirtoolError
 from airtool.images.decode import decode, read
 from airtool.images.discover import Source
 from airtool.images.names import shown
+from airtool.methods.autodir.clip_detector import ClipDetectorNet
 from airtool.methods.autodir.detector import NAME, DetectorNet, load_detector
 from airtool.methods.autodir.vocabulary import NOTHING
 
-SIDE = 192
-"""Pixels of a crop's side. Not scaled: noise and blocks are known by single pixels."""
+SIDE = DetectorNet.side
+"""Pixels of a crop's side, unless the network says otherwise."""
 
 GRID = (2, 3)
 """Crops along the shorter and along the longer side of a picture; fewer where they would only repeat each other."""
@@ -76,7 +77,9 @@ class Detector:
     reports should say of the weights. Raises UsageError for a device that is not there.
     """
 
-    def __init__(self, network: DetectorNet, device: str = "auto", origin: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, network: DetectorNet | ClipDetectorNet, device: str = "auto", origin: Mapping[str, Any] | None = None
+    ) -> None:
         self.device = pick_device(device)
         # PyTorch's stubs lack the overload with a device and a memory format.
         network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -90,7 +93,7 @@ class Detector:
 
         The mean over up to six crops, all of one size. The same picture gives the same numbers, whatever went before.
         """
-        return self.probabilities_of(crops(rgb))
+        return self.probabilities_of(crops(rgb, self.network.side))
 
     def probabilities_of(self, cut: Pixels) -> dict[str, float]:
         """The same for crops (N, h, w, 3) of one picture, as `crops` gives them."""
@@ -114,17 +117,17 @@ def open_detector(weights: str | Path | None = None, device: str = "auto") -> De
     return Detector(load_detector(path), device, {"weights": path.name, "sha256": sha256_of(path)})
 
 
-def crops(rgb: Pixels) -> Pixels:
+def crops(rgb: Pixels, side: int = SIDE) -> Pixels:
     """Crops (N, h, w, 3) that stand for a picture (H, W, 3), at its own resolution, evenly spread from rim to rim.
 
-    Sides are `SIDE`, or the picture's where that is smaller, rounded down to an even number.
+    Sides are `side`, or the picture's where that is smaller, rounded down to an even number.
     """
     missing = [max(0, SMALLEST - length) for length in rgb.shape[:2]]
     if any(missing):
         rgb = np.pad(rgb, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
     height, width = rgb.shape[:2]
     down, across = GRID if height <= width else GRID[::-1]
-    tall, wide = (min(SIDE, length) // 2 * 2 for length in (height, width))
+    tall, wide = (min(side, length) // 2 * 2 for length in (height, width))
     corners = [(top, left) for top in _starts(height, tall, down) for left in _starts(width, wide, across)]
     return np.stack([rgb[top : top + tall, left : left + wide] for top, left in corners])
 
@@ -160,7 +163,7 @@ def detect_files(detector: Detector, sources: Sequence[Source], workers: int = 2
                 source = waiting.popleft()
                 # Standard input is read here: a thread blocked on it could not be stopped by Ctrl-C.
                 data = sys.stdin.buffer.read() if source.path is None else None
-                reading.append((source, pool.submit(_cut, source, data)))
+                reading.append((source, pool.submit(_cut, source, data, detector.network.side)))
             source, cut = reading.popleft()
             yield _finding(detector, _name(source), cut)
     finally:
@@ -178,10 +181,10 @@ def _name(source: Source) -> str:
     return "standard input" if source.path is None else shown(source.path)
 
 
-def _cut(source: Source, data: bytes | None) -> Pixels:
+def _cut(source: Source, data: bytes | None, side: int) -> Pixels:
     """Read one picture and keep its crops; runs in a thread."""
     picture = read(source.path) if source.path is not None else decode(data or b"", _name(source))
-    return crops(picture.rgb)
+    return crops(picture.rgb, side)
 
 
 def _reason(name: str, error: Exception) -> str:

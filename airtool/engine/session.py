@@ -25,6 +25,7 @@ from airtool.images.opencv import cv2
 from airtool.images.picture import Picture
 from airtool.methods.autodir.vocabulary import class_of
 from airtool.methods.base import ExplainingMethod, LabelledMethod, Method, PromptedMethod, Request
+from airtool.methods.defusion.instruction import read_pair
 
 EXPLAINED_PIXELS = 1_000_000
 """Explanations are looked at on a screen, and have to come from one pass over the whole picture."""
@@ -125,8 +126,8 @@ class Session:
     def explain(self, rgb: Pixels) -> dict[str, Pixels]:
         """What the method saw in a picture (H, W, 3): maps by name, (H, W, 3) float32 in [0, 1].
 
-        Computed from the picture reduced to at most EXPLAINED_PIXELS, in float32, and enlarged again. Empty for a
-        method that explains nothing.
+        Computed from the picture reduced to at most EXPLAINED_PIXELS, in float32, and enlarged again; what is no map of
+        the picture keeps its own size. Empty for a method that explains nothing.
         """
         facts = self.method.facts
         if not facts.explains:
@@ -140,7 +141,10 @@ class Session:
             batch = torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None].to(self.device)
             batch = pad(batch, facts.size_multiple).contiguous(memory_format=torch.channels_last)
             maps = cast(ExplainingMethod, self.method).explain(batch, request)
-        return {name: _enlarged(each[0], small.shape, rgb.shape) for name, each in maps.items()}
+        return {
+            name: _enlarged(each[0], small.shape, rgb.shape) if each.shape[2:] == batch.shape[2:] else _pixels(each[0])
+            for name, each in maps.items()
+        }
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides the result, for reports."""
@@ -154,6 +158,7 @@ class Session:
             "seed": self.settings.seed,
             "degradation": list(self.settings.degradation),
             "prompt": self.settings.prompt,
+            "instruction": self.settings.instruction,
             "structure_weight": self.settings.structure_weight,
             "detector": None if self.detector is None else self.detector.describe(),
             "threads": threads(self.device),
@@ -195,6 +200,7 @@ class Session:
             wanted.degradation,
             shares=wanted.shares,
             prompt=wanted.prompt,
+            instruction=wanted.example,
             structure_weight=self.settings.structure_weight,
         )
 
@@ -204,15 +210,21 @@ def _asked(method: Method, settings: Settings) -> Wanted | None:
     facts = method.facts
     if facts.needs == "nothing" and settings.degradation:
         raise UsageError(f"{facts.name} finds out itself what to remove: leave the degradation out")
-    for given, what in ((settings.prompt, "sentences"), (settings.structure_weight is not None, "structure weight")):
-        if given and facts.needs != "prompt":
-            raise UsageError(f"{facts.name} takes no {what}: leave it out, or choose autodir")
-    if settings.prompt and settings.degradation:
-        raise UsageError("a prompt and a degradation both say what to remove: give one of them")
+    for given, what, needs, able in (
+        (bool(settings.prompt), "sentences", "prompt", "autodir"),
+        (settings.structure_weight is not None, "structure weight", "prompt", "autodir"),
+        (settings.instruction is not None, "example pair", "instruction", "defusion"),
+    ):
+        if given and facts.needs != needs:
+            raise UsageError(f"{facts.name} takes no {what}: leave it out, or choose {able}")
+    if settings.degradation and (settings.prompt or settings.instruction):
+        raise UsageError("the degradation is given twice, by name and otherwise: leave one of them out")
     if facts.needs == "nothing":
         return Wanted()
     if settings.prompt:
         return Wanted(shares=cast(PromptedMethod, method).understand(settings.prompt), prompt=settings.prompt)
+    if settings.instruction:
+        return Wanted(example=read_pair(*map(Path, settings.instruction)))
     if not settings.degradation:
         return None
     if facts.needs == "prompt":
@@ -228,11 +240,15 @@ def _asked(method: Method, settings: Settings) -> Wanted | None:
 
 def _enlarged(shown: torch.Tensor, small: tuple[int, ...], full: tuple[int, ...]) -> Pixels:
     """A map (1 or 3, h, w), padded, as (H, W, 3) of the whole picture."""
-    pixels = shown.float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()[: small[0], : small[1]]
+    pixels = _pixels(shown)[: small[0], : small[1]]
     pixels = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     if pixels.shape[:2] == full[:2]:
         return pixels
     return np.clip(cv2.resize(pixels, (full[1], full[0]), interpolation=cv2.INTER_LINEAR), 0.0, 1.0)
+
+
+def _pixels(shown: torch.Tensor) -> Pixels:
+    return shown.float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
 
 
 def picture_seed(rgb: Pixels, seed: int) -> int:
@@ -268,9 +284,13 @@ def open_session(
 
 
 def open_with(
-    settings: Settings, method: str = "ndr", weights: str | Path | None = None, preset: str = "small"
+    settings: Settings,
+    method: str = "ndr",
+    weights: str | Path | None = None,
+    preset: str = "small",
+    detector: Detector | None = None,
 ) -> Session:
-    """As `open_session`, from settings."""
+    """As `open_session`, from settings. detector: the one to ask in place of the embedded one."""
     from airtool.methods.autodir.detector import NAME
     from airtool.methods.registry import check_method, load_method
     from airtool.methods.weights import embedded_path, is_embedded, sha256_of
@@ -280,8 +300,9 @@ def open_with(
     path = embedded_path(method, preset) if weights is None else Path(weights)
     loaded = load_method(method, path)
     origin = {"preset": preset if weights is None else None, "weights": path.name, "sha256": sha256_of(path)}
-    if loaded.facts.needs == "nothing" or settings.degradation or settings.prompt:
+    if loaded.facts.needs == "nothing" or settings.degradation or settings.prompt or settings.instruction:
         return Session(loaded, settings, origin)
     referee = load_method(REFEREE) if loaded.facts.needs == "label" else None
-    detector = open_detector(device=settings.device) if is_embedded(NAME, "small") else None
+    if detector is None and is_embedded(NAME, "small"):
+        detector = open_detector(device=settings.device)
     return Session(loaded, settings, origin, referee, detector)

@@ -32,6 +32,8 @@ class Settings:
     """Names of the degradations to remove, in order; empty for blind restoration."""
     prompt: str = ""
     """What to remove in the user's own words, for a method that takes them."""
+    instruction: tuple[str, str] | None = None
+    """Files of one scene, clean and degraded, that show what to remove, for a method that takes an example."""
     structure_weight: float | None = None
     """Weight of AutoDIR's structural correction, 0 to 1; None for the method's own choice."""
 

@@ -51,17 +51,20 @@ def plan_tasks(
     comparisons: list[Path | None] = [None] * len(jobs)
     explanations: list[Mapping[str, Path]] = [{}] * len(jobs)
     if compare is not None:
-        comparisons = [each["jpg"] for each in _beside(jobs, "--compare", compare, out, ("jpg",), replace)]
+        comparisons = [each["jpg"] for each in beside(jobs, "--compare", compare, out, ("jpg",), replace)]
     if explain is not None:
-        files = _beside(jobs, "--explain", explain, out, [f"{name}.png" for name in maps], replace)
+        files = beside(jobs, "--explain", explain, out, [f"{name}.png" for name in maps], replace)
         explanations = [{name: each[f"{name}.png"] for name in maps} for each in files]
     return [Task(*each) for each in zip(jobs, comparisons, explanations, strict=True)]
 
 
-def _beside(
+def beside(
     jobs: Sequence[Job], option: str, folder: str, out: str, endings: Sequence[str], replace: bool
 ) -> list[dict[str, Path]]:
-    """For each job its further pictures in `folder`, by ending."""
+    """For each job its further pictures in `folder`, NAME.ENDING, by ending.
+
+    option: what asks for them, for messages. Raises UsageError as `plan_tasks` does.
+    """
     real = Path(os.path.realpath(folder))
     if real.exists() and not real.is_dir():
         raise UsageError(f"{option} {shown(folder)} is a file: name a folder")

@@ -1,10 +1,11 @@
 """What to ask of a method for one picture, in whatever way that kind of method is told."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from airtool.engine.detect import CLEAN, THRESHOLD, UNSURE, judge
+from airtool.engine.tiles import Pixels
 from airtool.errors import UsageError
 from airtool.methods.autodir.vocabulary import class_of
 from airtool.methods.base import LabelledMethod, Method, PromptedMethod
@@ -22,10 +23,17 @@ class Wanted:
     """The user's own sentence."""
     among: tuple[str, ...] = ()
     """Degradations of which one fits, where it takes a look at the picture to say which."""
+    example: tuple[Pixels, Pixels] | None = field(default=None, repr=False, compare=False)
+    """One scene, clean and degraded, that shows what to remove, for methods that are instructed."""
 
 
 NOTHING_SAID = Wanted()
 """For blind methods, and for nothing to remove."""
+
+
+SURE = 0.75
+"""Probability from which on the detector's dominant answer is believed where one answer has to be chosen and there is
+something else to ask."""
 
 
 def wanted_for(method: Method, class_name: str) -> Wanted:
@@ -52,8 +60,8 @@ def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
     """What to ask of `method` for a picture of which the detector says `probabilities`.
 
     A prompted method takes the mixture as it is (AutoDIR, Eq. 3), one that is told several degradations all that
-    reach the detector's threshold, one that is told one the dominant one. Where the detector is unsure, or names what
-    the method cannot remove, all that the method can be told is left to choose from.
+    reach the detector's threshold, one that is told one the dominant one. Where the detector is not `SURE` of that, or
+    names what the method cannot remove, all that the method can be told is left to choose from.
     """
     needs = method.facts.needs
     if needs == "prompt":
@@ -64,16 +72,17 @@ def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
     verdict = judge(probabilities, THRESHOLD)
     labelled = cast(LabelledMethod, method)
     everything = labelled.candidates()
-    if verdict.verdict == CLEAN and CLEAN in everything:
-        return Wanted(degradation=(CLEAN,))
     if needs == "instruction":
         found = () if verdict.verdict in (CLEAN, UNSURE) else (verdict.verdict, *(name for name, _ in verdict.further))
         fitting = [_candidates(labelled, name)[:1] for name in found]
         return Wanted(degradation=tuple(name for names in fitting for name in names))
-    fitting_one = _candidates(labelled, verdict.verdict)
-    if len(fitting_one) == 1:
-        return Wanted(degradation=fitting_one)
-    return Wanted(among=fitting_one or everything)
+    if verdict.verdict == CLEAN:
+        named: tuple[str, ...] = (CLEAN,) if CLEAN in everything else ()
+    else:
+        named = _candidates(labelled, verdict.verdict)
+    if not named or verdict.probability < SURE:
+        return Wanted(among=everything)
+    return Wanted(degradation=named) if len(named) == 1 else Wanted(among=named)
 
 
 def _candidates(method: LabelledMethod, class_name: str) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ class Method(Protocol):
 
 
 class LabelledMethod(Method, Protocol):
-    """A method that has to be told the degradation: ``facts.needs`` is "label"."""
+    """A method that has to be told the degradation: ``facts.needs`` is "label" or "instruction"."""
 
     def check(self, degradation: tuple[str, ...]) -> None:
         """Raise UsageError, which names what these weights know, unless they can remove this."""

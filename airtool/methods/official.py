@@ -35,7 +35,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             raise AirtoolError(f"{path} is not a readable safetensors file ({error}): get it again") from None
     else:
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = _unpickled(path)
         except pickle.UnpicklingError:
             raise AirtoolError(
                 f"{path} would execute code while loading, or is damaged: it is refused; "
@@ -44,6 +44,28 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
             raise AirtoolError(f"{path} is not a readable checkpoint ({_first_line(error)}): get it again") from None
     return _unwrap(state, path)
+
+
+def _unpickled(path: Path) -> object:
+    """What a pickle holds. A class that PyTorch does not vouch for becomes an empty one that does nothing.
+
+    Training programs store settings and callbacks beside the weights. Modules that reach the system stay refused.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        if not zipfile.is_zipfile(path):
+            raise
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    with torch.serialization.safe_globals([(_empty_class(), name) for name in names]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _empty_class() -> type:
+    def take_nothing(self: object, *_: object, **__: object) -> None:
+        return None
+
+    return type("Stranger", (), {"__init__": take_nothing, "__setstate__": take_nothing})
 
 
 def _unwrap(state: object, path: Path) -> dict[str, Tensor]:

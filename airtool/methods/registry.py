@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airtool.errors import AirtoolError, UsageError
-from airtool.methods import dfpir, ndr, up_restorer
+from airtool.methods import autodir, dfpir, ndr, up_restorer
 from airtool.methods.facts import MethodFacts
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ METHODS: dict[str, MethodFacts] = {
     "ndr": ndr.FACTS,
     "dfpir": dfpir.FACTS,
     "up-restorer": up_restorer.FACTS,
+    "autodir": autodir.FACTS,
 }
 
 

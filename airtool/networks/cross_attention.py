@@ -11,8 +11,16 @@ class DecoupledCrossAttention(nn.Module):
     published checkpoints: to_q, to_k, to_v and to_out.0 of the text-to-image model, to_k_ip and to_v_ip of the adapter.
     """
 
-    def __init__(self, channels: int, heads: int, token_channels: int, text_channels: int | None = None) -> None:
-        """text_channels: None for a network without text, which has no to_k and to_v."""
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        token_channels: int,
+        text_channels: int | None = None,
+        out_bias: bool = True,
+    ) -> None:
+        """text_channels: None for a network without text, which has no to_k and to_v. out_bias: as published; without
+        it, and without a text, tokens that are all zero make the whole result zero."""
         super().__init__()
         if channels % heads:
             raise ValueError(f"{channels} channels cannot be split into {heads} heads")
@@ -22,7 +30,7 @@ class DecoupledCrossAttention(nn.Module):
         self.to_v = nn.Linear(text_channels, channels, bias=False) if text_channels else None
         self.to_k_ip = nn.Linear(token_channels, channels, bias=False)
         self.to_v_ip = nn.Linear(token_channels, channels, bias=False)
-        self.to_out = nn.Sequential(nn.Linear(channels, channels))
+        self.to_out = nn.Sequential(nn.Linear(channels, channels, bias=out_bias))
 
     def forward(self, x: Tensor, tokens: Tensor, text: Tensor | None = None, scale: float = 1.0) -> Tensor:
         """What to add to the features: (N, L, channels) -> (N, L, channels).

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from airtool.diffusion.ddim import clean_from_noise, noise_from_clean, sample, strided, trailing
+from airtool.diffusion.ddim import (
+    Prediction,
+    clean_from_noise,
+    clean_from_velocity,
+    noise_from_clean,
+    sample,
+    strided,
+    trailing,
+)
 from airtool.diffusion.schedule import CosineSchedule, LinearSchedule, ScaledLinearSchedule, Schedule
 
 SCHEDULE = LinearSchedule()
@@ -94,8 +102,34 @@ def test_predicting_the_picture_or_the_noise_is_the_same_sampler() -> None:
         # In float64: one step of this conversion multiplies rounding by 157.
         return noise_from_clean(x, picture(x, t), SCHEDULE.signal(t))
 
+    def velocity(x: Tensor, t: int) -> Tensor:
+        signal = SCHEDULE.signal(t)
+        return signal**0.5 * noise(x, t) - (1 - signal) ** 0.5 * picture(x, t)
+
     *_, by_picture = sample(picture, start.double(), SCHEDULE, TIMES, "x0")
     *_, by_noise = sample(noise, start.double(), SCHEDULE, TIMES, "eps")
+    *_, by_velocity = sample(velocity, start.double(), SCHEDULE, TIMES, "v")
     torch.testing.assert_close(by_picture.x, by_noise.x, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(by_picture.x, by_velocity.x, rtol=1e-9, atol=1e-9)
+    clean, mixed = start**2, 0.5**0.5 * (start**2 + start)
+    torch.testing.assert_close(clean_from_velocity(mixed, 0.5**0.5 * (start - clean), 0.5), clean)
     signal = SCHEDULE.signal(500)
     torch.testing.assert_close(clean_from_noise(start, noise_from_clean(start, start**2, signal), signal), start**2)
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x0", "v"])
+def test_a_limit_holds_at_every_evaluation_and_the_noise_follows_it(prediction: Prediction) -> None:
+    start = random(1, 3, 8, 8, seed=4)
+    evaluations = list(
+        sample(lambda x, t: 2 * x.sin(), start, SCHEDULE, TIMES, prediction, lambda clean: clean.clamp(-0.25, 0.5))
+    )
+    x = start
+    for evaluation, following in zip(evaluations, (666, 333, 0, -1), strict=True):
+        assert -0.25 <= evaluation.x0.min() < evaluation.x0.max() <= 0.5
+        noise = noise_from_clean(x, evaluation.x0, SCHEDULE.signal(evaluation.t))
+        signal = SCHEDULE.signal(following)
+        x = evaluation.x
+        torch.testing.assert_close(x, signal**0.5 * evaluation.x0 + (1 - signal) ** 0.5 * noise)
+    free = list(sample(lambda x, t: 2 * x.sin(), start, SCHEDULE, TIMES, prediction))
+    wide = list(sample(lambda x, t: 2 * x.sin(), start, SCHEDULE, TIMES, prediction, lambda clean: clean))
+    torch.testing.assert_close(wide[-1].x, free[-1].x, rtol=1e-3, atol=1e-3)

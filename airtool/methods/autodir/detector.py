@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,9 @@ from airtool.methods.autodir.text import TextEncoder, tokenise
 from airtool.methods.autodir.vocabulary import CLASSES, NOTHING, prompt
 from airtool.methods.configs import config_from
 from airtool.methods.weights import embedded_path, read_weights
+
+if TYPE_CHECKING:
+    from airtool.methods.autodir.clip_detector import ClipDetectorNet
 
 NAME = "detect"
 """What weights files call the detector."""
@@ -62,6 +66,8 @@ PRESETS: Mapping[str, DetectorConfig] = {"small": DetectorConfig()}
 class DetectorNet(nn.Module):
     """Compares pictures with the sentence of every class. Holds no state besides its weights."""
 
+    side = 192
+    """Pixels of the side of a crop that it should see. Not scaled: noise and blocks are known by single pixels."""
     prompts: Tensor
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -95,11 +101,12 @@ class DetectorNet(nn.Module):
         return F.normalize(self.text(tokens).float(), dim=1)
 
 
-def load_detector(weights: str | Path | None = None) -> DetectorNet:
+def load_detector(weights: str | Path | None = None) -> "DetectorNet | ClipDetectorNet":
     """The detector with its weights, on the CPU, float32, in evaluation mode.
 
-    weights: a file that `airtool train --recipe detect-small` wrote; None takes the embedded ones. Raises UsageError
-    when none are embedded, AirtoolError for a file that is missing, damaged, no detector's, or does not fit itself.
+    weights: a file that `airtool train --recipe detect-small` or `airtool models import --method detect` wrote; None
+    takes the embedded ones. Raises UsageError when none are embedded, AirtoolError for a file that is missing, damaged,
+    no detector's, or does not fit itself.
     """
     path = embedded_path(NAME, "small") if weights is None else Path(weights)
     found = read_weights(path)
@@ -107,7 +114,7 @@ def load_detector(weights: str | Path | None = None) -> DetectorNet:
         raise AirtoolError(
             f"{path} holds weights of {found.header.get('method')!r}, not of the detector: name the right file"
         )
-    network = DetectorNet(config_from(DetectorConfig, found.header.get("config", {}), "detector"))
+    network = _built(found.header.get("config", {}))
     try:
         network.load_state_dict(found.tensors)
     except RuntimeError as error:
@@ -115,3 +122,11 @@ def load_detector(weights: str | Path | None = None) -> DetectorNet:
         detail = str(error).splitlines()[1].strip().rstrip(".")
         raise AirtoolError(f"{path} does not fit its own config ({detail}): get the file again") from None
     return network.eval().requires_grad_(False)
+
+
+def _built(values: Mapping[str, Any]) -> "DetectorNet | ClipDetectorNet":
+    if values.get("kind") == "clip":
+        from airtool.methods.autodir.clip_detector import ClipConfig, ClipDetectorNet
+
+        return ClipDetectorNet(config_from(ClipConfig, values, "detector"))
+    return DetectorNet(config_from(DetectorConfig, values, "detector"))

@@ -51,8 +51,8 @@ SCALES = {
     "raindrop": Scale("raindrop", 0.02, 0.5),
     "downsample": Scale("low resolution", 1.2, 4.0),
     "snow": Scale("snow", 0.05, 0.9),
-    # Cameras write 85 to 95: what they write must stay "clean".
-    "jpeg": Scale("JPEG", 85.0, 8.0),
+    # Cameras write 85 to 95 and web sites 60 to 85: that is how photographs come, and not what is wrong with them.
+    "jpeg": Scale("JPEG", 60.0, 8.0),
 }
 """Every degradation of `airtool.degradations.DEGRADATIONS`, in its own unit."""
 

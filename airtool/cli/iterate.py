@@ -1,0 +1,243 @@
+"""`airtool iterate`: find out what is wrong, remove it, look again."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airtool.cli.console import say, warn
+from airtool.cli.iterate_report import check_trace, conclude, print_plan
+from airtool.cli.outputs import check_quality, plan_outputs
+from airtool.cli.progress import track
+from airtool.errors import AirtoolError, UsageError
+
+if TYPE_CHECKING:
+    from airtool.images.discover import Source
+    from airtool.images.plan import Job
+
+LOOP, HOW, FILES, REPORT = "The loop", "How to restore", "Files", "What to tell"
+
+
+def iterate(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN", help="Pictures, folders, quoted patterns, or - for standard input.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT", help="A folder, a file for one picture, or - for standard output.", show_default=False
+        ),
+    ],
+    max_steps: Annotated[
+        int, typer.Option(metavar="N", min=1, max=18, help="Most steps for a picture.", rich_help_panel=LOOP)
+    ] = 5,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=0.0,
+            max=1.0,
+            help="Probability from which on a degradation is named; a picture without any is left (default: 0.3).",
+            rich_help_panel=LOOP,
+        ),
+    ] = None,
+    method_for_step: Annotated[
+        str, typer.Option(metavar="NAME", help="Method that makes the steps.", rich_help_panel=LOOP)
+    ] = "autodir",
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Its weights file (default: the embedded weights).", rich_help_panel=LOOP),
+    ] = None,
+    detector_weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The detector's weights file (default: the embedded weights).", rich_help_panel=LOOP
+        ),
+    ] = None,
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|N|off",
+            help="Side of a tile in pixels; auto: as large as memory allows; off: whole pictures.",
+            rich_help_panel=HOW,
+        ),
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu, mps, cuda or cuda:N.", rich_help_panel=HOW)
+    ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="auto, bf16 or fp32; auto: bf16 on GPUs built for it, fp32 elsewhere.",
+            rich_help_panel=HOW,
+        ),
+    ] = "auto",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random draw.", rich_help_panel=HOW)] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace outputs that are there already.", rich_help_panel=FILES)
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep and skip outputs that are there already.", rich_help_panel=FILES)
+    ] = False,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="png, jpeg, webp, tiff, avif, ... (default: the input's).", rich_help_panel=FILES
+        ),
+    ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=100, help="Quality of lossy formats.", rich_help_panel=FILES),
+    ] = None,
+    keep_steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Also write every step's result there, named NAME.step-N.png.", rich_help_panel=FILES
+        ),
+    ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a contact sheet, a row a picture and a column a step; after 40 rows FILE-2 and so on.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, max=64, help="Threads that read, and as many that write.", rich_help_panel=FILES
+        ),
+    ] = 2,
+    plan_only: Annotated[
+        bool,
+        typer.Option(
+            "--plan-only",
+            help="Print what would be done first about each picture; write nothing.",
+            rich_help_panel=REPORT,
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="With --plan-only: a line of JSON a picture, no table.", rich_help_panel=REPORT),
+    ] = False,
+    trace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write every picture's steps, with what was seen, chosen and kept, as JSON (-: standard output).",
+            rich_help_panel=REPORT,
+        ),
+    ] = None,
+    gt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Ground truths of the same names: PSNR and SSIM of every step in the trace and on the sheet.",
+            rich_help_panel=REPORT,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only errors on standard error.", rich_help_panel=REPORT)
+    ] = False,
+) -> None:
+    """Find out what is wrong with pictures, remove the dominant degradation, look again, until they are clean.
+
+    A step that is no improvement is undone and ends the loop; a picture that is clean is left as it is.
+
+    Nothing is overwritten unless asked for. A picture that fails does not stop the others.
+    """
+    from airtool.engine.settings import Settings, parse_precision, parse_tile
+    from airtool.methods.registry import check_method
+
+    settings = Settings(device=device, precision=parse_precision(precision), tile=parse_tile(tile), seed=seed)
+    check_method(method_for_step)
+    for option, path in (("--weights", weights), ("--detector-weights", detector_weights)):
+        if path is not None and not Path(path).is_file():
+            raise AirtoolError(f"{option}: file {path} does not exist: check the spelling")
+    if json and not plan_only:
+        raise UsageError("--json goes with --plan-only; what the loop did is told by --trace FILE")
+    unused = {"--trace": trace, "--gt": gt, "--sheet": sheet, "--keep-steps": keep_steps}
+    if plan_only and (named := [option for option, value in unused.items() if value is not None]):
+        raise UsageError(f"--plan-only takes no step: leave {', '.join(named)} out")
+    if gt is not None and trace is None and sheet is None:
+        raise UsageError("--gt has nowhere to put its figures: add --trace FILE or --sheet FILE")
+    planned = plan_outputs(inputs, output, format, overwrite, resume)
+    check_quality(planned, quality)
+    check_trace(planned, trace, output)
+    truths = {} if gt is None else _truths([*planned.jobs, *planned.skipped], gt)
+    if planned.skipped:
+        say(f"{len(planned.skipped)} already there, kept", quiet)
+
+    from airtool.engine.detect import THRESHOLD, open_detector
+    from airtool.engine.iterate import Rules
+    from airtool.engine.iterate_files import Iterations, plan_steps
+    from airtool.engine.records import Outcome
+    from airtool.engine.session import open_with
+    from airtool.engine.sheet import Sheets, plan_sheets
+    from airtool.engine.trace import read_trace, run_facts
+    from airtool.engine.trace import trace as traced
+    from airtool.methods.autodir.detector import NAME
+    from airtool.methods.weights import is_embedded
+    from airtool.reports.writers import write_json
+
+    rules = Rules(max_steps, THRESHOLD if threshold is None else threshold)
+    replace = overwrite or resume
+    tasks = plan_steps(planned.jobs, output, keep_steps, max_steps, truths, replace)
+    taken = [path for task in tasks for path in (task.job.target, *task.steps) if path is not None]
+    taken += [Path(trace)] if trace is not None else []
+    sheets = None if sheet is None else Sheets(plan_sheets(sheet, planned.jobs, taken, replace))
+    if not tasks:
+        say("nothing to do", quiet)
+        return
+    if detector_weights is None and not is_embedded(NAME, "small"):
+        raise UsageError("no detector weights are embedded: give a file with --detector-weights")
+    detector = open_detector(detector_weights, device)
+    session = open_with(settings, method_for_step, weights, detector=detector)
+    facts = run_facts(session, detector, rules, measured=bool(truths))
+    say(
+        f"{method_for_step}, weights {facts['restoration']['weights']}; detector, weights "
+        f"{facts['detector']['weights']}; on {session.device}",
+        quiet,
+    )
+    if plan_only:
+        print_plan(tasks, detector, session.method, rules.threshold, workers, as_json=json, quiet=quiet)
+        return
+    start, interrupted = time.perf_counter(), False
+    loop = Iterations(
+        session, detector, rules, tasks, sheets=sheets, quality=quality, overwrite=overwrite, workers=workers
+    )
+    try:
+        with loop:
+            for record in track(loop, len(tasks), "iterated", quiet):
+                if record.message is not None:
+                    warn(record.message)
+    except KeyboardInterrupt:
+        interrupted = True
+    outcome = Outcome(tuple(loop.records), time.perf_counter() - start, interrupted)
+    if sheets is not None:
+        sheets.finish()
+    if trace is not None:
+        write_json(trace, traced(facts, outcome, loop.told, planned.skipped, read_trace(trace) if resume else None))
+    conclude(outcome, loop.told, len(tasks), sheets, quiet)
+
+
+def _truths(jobs: "Sequence[Job]", gt: str) -> "Mapping[Job, Path]":
+    """The ground truth of each picture, paired as `airtool evaluate` does. Raises UsageError for one without."""
+    from airtool.benches.pairs import pair_sources
+    from airtool.images.discover import discover
+
+    sources: list[Source] = [job.source for job in jobs]
+    found = discover([gt])
+    if len(jobs) == 1 and Path(gt).is_file():
+        pairs = {sources[0]: found[0]}
+    else:
+        pairs = {pair.degraded: pair.ground_truth for pair in pair_sources(sources, found).pairs}
+    truths = {job: pairs[job.source].path for job in jobs}
+    return {job: path for job, path in truths.items() if path is not None}

@@ -1,0 +1,17 @@
+"""The packages of the extra "autodir", which only the authors' size of the networks needs."""
+
+from importlib import import_module
+from typing import Any
+
+from airtool.errors import AirtoolError
+
+
+def package(name: str) -> Any:
+    """A package of the extra, imported when it is asked for: that takes seconds.
+
+    Raises AirtoolError when it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError:
+        raise AirtoolError("the authors' AutoDIR needs further packages: pip install 'airtool[autodir]'") from None
