@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airtool.errors import AirtoolError, UsageError
-from airtool.methods import autodir, dfpir, ndr, up_restorer
+from airtool.methods import autodir, defusion, dfpir, ndr, up_restorer
 from airtool.methods.facts import MethodFacts
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ METHODS: dict[str, MethodFacts] = {
     "dfpir": dfpir.FACTS,
     "up-restorer": up_restorer.FACTS,
     "autodir": autodir.FACTS,
+    "defusion": defusion.FACTS,
 }
 
 

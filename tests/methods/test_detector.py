@@ -50,7 +50,7 @@ def test_default_amounts_are_seen_and_grow_worse_towards_the_strong_end(name: st
         ("haze:2.2,jpeg:90", {"haze": 1.0}),
         ("noise:50,camera-noise:0.8", {"noise": 1.0}),
         ("rain:0.45,noise:26.5", {"rain": 0.5, "noise": 0.5}),
-        ("defocus:4,jpeg:46.5", {"blur": 2 / 3, "JPEG": 1 / 3}),
+        ("defocus:4,jpeg:34", {"blur": 2 / 3, "JPEG": 1 / 3}),
         ("defocus:4,motion-blur:9.5,noise:26.5", {"blur": 0.75, "noise": 0.25}),
     ],
 )
