@@ -26,6 +26,8 @@ def test_tokens_that_are_zero_add_nothing() -> None:
     out = network(torch.randn(1, 6, 8), torch.zeros(1, 4, 5))
     assert torch.equal(out, network.to_out[0].bias.expand_as(out))
     assert not any(name.startswith(("to_k.", "to_v.")) for name in network.state_dict())
+    without = DecoupledCrossAttention(8, 2, 5, out_bias=False)
+    assert not without(torch.randn(1, 6, 8), torch.zeros(1, 4, 5)).any()
 
 
 def test_a_text_missing_or_too_much() -> None:
