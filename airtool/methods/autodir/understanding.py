@@ -24,6 +24,9 @@ PARTS = 4
 SPOKEN = {",": "xcomma", ";": "xstop", ":": "xcomma", ".": "xstop", "!": "xstop", "?": "xstop", "\n": "xstop"}
 """Marks that end the reach of a "not", as words, since the tokeniser leaves marks out."""
 
+NEAR = 0.01
+"""Probability from which on a class is worth a mention as the closest one."""
+
 MARKS = re.compile(r"([,;:.!?\n])[\s,;:.!?]*(?=\s|$)")
 """Those marks at the end of a word; runs count once, and the point of "1.8" is none."""
 
@@ -108,10 +111,11 @@ def shares_of(probabilities: Mapping[str, float], threshold: float = 0.5) -> tup
     """
     understood = [name for name, probability in probabilities.items() if probability >= threshold]
     if not understood:
-        closest = sorted(probabilities, key=lambda name: -probabilities[name])[:2]
-        listed = " and ".join(f"{name} ({100 * probabilities[name]:.0f} %)" for name in closest)
+        nearest = sorted(probabilities, key=lambda name: -probabilities[name])[:2]
+        near = [f"{name} ({100 * probabilities[name]:.0f} %)" for name in nearest if probabilities[name] >= NEAR]
+        closest = f"closest: {' and '.join(near)}; " if near else ""
         raise UsageError(
-            f"the prompt names nothing that can be removed here; closest: {listed}; "
-            f"known: {', '.join(probabilities)}; say it with one of these words"
+            f"the prompt names nothing that can be removed here; {closest}known: {', '.join(probabilities)}; "
+            "say it with one of these words"
         )
     return tuple((name, 1.0 / len(understood)) for name in understood)
