@@ -11,7 +11,7 @@ from torch import Tensor
 
 from airtool.errors import UsageError
 from airtool.methods.autodir.detector import load_detector
-from airtool.methods.autodir.vocabulary import CLASSES
+from airtool.methods.autodir.vocabulary import CLASSES, SCALES
 from airtool.methods.objective import CEILING, Batch, Objective
 from airtool.methods.registry import METHODS, method_class
 from airtool.training.loop import Options, train
@@ -93,7 +93,7 @@ def test_the_shipped_recipe_shows_enough_that_is_clean() -> None:
     """Clean pictures that are saved at a visible quality count as JPEG."""
     recipe = load_recipe("detect-small")
     low, high = recipe.objective["saved_quality"]
-    spoilt = recipe.objective["saved_share"] * (85 - low) / (high - low)
+    spoilt = recipe.objective["saved_share"] * (SCALES["jpeg"].invisible - low) / (high - low)
     assert recipe.mix["clean"] / sum(recipe.mix.values()) * (1 - spoilt) >= 0.2
     ablation = load_recipe("detect-small-no-sa")
     trained, without = (
