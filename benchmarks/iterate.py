@@ -202,6 +202,8 @@ def section(method: str, figures: Mapping[str, Any]) -> str:
     untouched = (
         f"{clean['untouched']} of {clean['pictures']} clean photographs come back at {UNTOUCHED_DB:g} dB or more"
     )
+    all_identical = clean["identical"] == clean["pictures"]
+    worst = "" if all_identical else f"; the worst has {decibels(clean['worst'])} dB"
     every = figures.get("every", 1)
     sample = f" A sample: each {every}th mixture and photograph only." if every > 1 else ""
     return f"""### `{method}`
@@ -213,7 +215,7 @@ sha256 `{detector["sha256"]}`; {restoration["device"]}, {restoration["precision"
 
 {chr(10).join(lines)}
 
-{untouched}, {clean["identical"]} of them unchanged; the worst has {decibels(clean["worst"])} dB. Mean time of the loop:
+{untouched}, {clean["identical"]} of them unchanged{worst}. Mean time of the loop:
 {figures["two"]["seconds"]:.1f} s a picture with two, {figures["three"]["seconds"]:.1f} s with three degradations.
 
 How often, and by what the loop ended:

@@ -93,6 +93,30 @@ def test_a_checkpoint_that_would_execute_code_is_refused_unexecuted(tmp_path: Pa
     assert not trace.exists()
 
 
+class Callback:
+    """What training programs leave in their checkpoints beside the weights."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        self.best = 1.5
+
+    def __setstate__(self, state: dict) -> None:
+        Callback.made += 1
+
+
+def test_strange_objects_beside_the_weights_are_not_brought_to_life(tmp_path: Path) -> None:
+    path, weight = tmp_path / "lightning.ckpt", torch.arange(3.0)
+    torch.save({"state_dict": {"net.a": weight}, "callbacks": {Callback: {"x": Callback()}}, "global_step": 4000}, path)
+    found = read_checkpoint(path)
+    torch.testing.assert_close(list(found.values()), [weight])
+    assert Callback.made == 0
+    torch.save({"state_dict": {"a": weight}, "callbacks": Callback(), "bomb": Bomb(tmp_path / "executed")}, path)
+    with pytest.raises(AirtoolError, match=r"lightning\.ckpt would execute code"):
+        read_checkpoint(path)
+    assert not (tmp_path / "executed").exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken zip"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_damaged_checkpoints_are_one_line(tmp_path: Path, content: bytes, suffix: str) -> None:
