@@ -92,7 +92,11 @@ def test_a_wheel_restores_elsewhere(tmp_path: Path) -> None:
     libraries = Path(np.__file__).parent.parent
     (site / "libraries.pth").write_text(f"{libraries}\n")
     where = subprocess.run(
-        [python, "-c", "import airtool; print(airtool.__file__)"], capture_output=True, text=True, check=True
+        [python, "-c", "import airtool; print(airtool.__file__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,  # the current folder comes before everything that is installed
     )
     assert where.stdout.startswith(str(tmp_path))
     airtool("restore", EXAMPLES / "degraded" / "cat.png", tmp_path / "cat.png", python=python, cwd=tmp_path)
