@@ -9,6 +9,7 @@ import typer
 
 from airtool.cli.console import say, warn
 from airtool.cli.iterate_report import check_trace, conclude, print_plan
+from airtool.cli.options import FILES, Device, Format, Overwrite, Precision, Quality, Resume, Seed, Tile
 from airtool.cli.outputs import check_quality, plan_outputs
 from airtool.cli.progress import track
 from airtool.errors import AirtoolError, UsageError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from airtool.images.discover import Source
     from airtool.images.plan import Job
 
-LOOP, HOW, FILES, REPORT = "The loop", "How to restore", "Files", "What to tell"
+LOOP, REPORT = "The loop", "What to tell"
 
 
 def iterate(
@@ -59,42 +60,14 @@ def iterate(
             metavar="FILE", help="The detector's weights file (default: the embedded weights).", rich_help_panel=LOOP
         ),
     ] = None,
-    tile: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|N|off",
-            help="Side of a tile in pixels; auto: as large as memory allows; off: whole pictures.",
-            rich_help_panel=HOW,
-        ),
-    ] = "auto",
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, mps, cuda or cuda:N.", rich_help_panel=HOW)
-    ] = "auto",
-    precision: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="auto, bf16 or fp32; auto: bf16 on GPUs built for it, fp32 elsewhere.",
-            rich_help_panel=HOW,
-        ),
-    ] = "auto",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random draw.", rich_help_panel=HOW)] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that are there already.", rich_help_panel=FILES)
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Keep and skip outputs that are there already.", rich_help_panel=FILES)
-    ] = False,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="png, jpeg, webp, tiff, avif, ... (default: the input's).", rich_help_panel=FILES
-        ),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=100, help="Quality of lossy formats.", rich_help_panel=FILES),
-    ] = None,
+    tile: Tile = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    format: Format = None,
+    quality: Quality = None,
     keep_steps: Annotated[
         str | None,
         typer.Option(
@@ -183,8 +156,6 @@ def iterate(
     from airtool.engine.sheet import Sheets, plan_sheets
     from airtool.engine.trace import read_trace, run_facts
     from airtool.engine.trace import trace as traced
-    from airtool.methods.autodir.detector import NAME
-    from airtool.methods.weights import is_embedded
     from airtool.reports.writers import write_json
 
     rules = Rules(max_steps, THRESHOLD if threshold is None else threshold)
@@ -196,8 +167,6 @@ def iterate(
     if not tasks:
         say("nothing to do", quiet)
         return
-    if detector_weights is None and not is_embedded(NAME, "small"):
-        raise UsageError("no detector weights are embedded: give a file with --detector-weights")
     detector = open_detector(detector_weights, device)
     session = open_with(settings, method_for_step, weights, detector=detector)
     facts = run_facts(session, detector, rules, measured=bool(truths))

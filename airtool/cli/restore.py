@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.options import FILES, HOW, Device, Format, Overwrite, Precision, Quality, Resume, Seed, Tile
 from airtool.cli.outputs import check_quality, plan_outputs
 from airtool.cli.progress import clock, track
 from airtool.errors import AirtoolError, UsageError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airtool.engine.tasks import Task
     from airtool.images.plan import Plan
 
-HOW, FILES, REPORT = "How to restore", "Files", "What to tell"
+REPORT = "What to tell"
 
 WORKERS = 2
 """Threads that read, and as many that write: enough to keep a network busy, few enough to leave it the processor."""
@@ -77,46 +78,18 @@ def restore(
         float | None,
         typer.Option(
             metavar="W",
-            help="How much autodir's structural correction counts, 0 to 1 (default: 1).",
+            help="How much autodir's structural correction counts, 0 to 1 (default: the weights' own, mostly 1).",
             rich_help_panel=HOW,
         ),
     ] = None,
-    tile: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|N|off",
-            help="Side of a tile in pixels; auto: as large as memory allows; off: whole pictures.",
-            rich_help_panel=HOW,
-        ),
-    ] = "auto",
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, mps, cuda or cuda:N.", rich_help_panel=HOW)
-    ] = "auto",
-    precision: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="auto, bf16 or fp32; auto: bf16 on GPUs built for it, fp32 elsewhere.",
-            rich_help_panel=HOW,
-        ),
-    ] = "auto",
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random draw.", rich_help_panel=HOW)] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that are there already.", rich_help_panel=FILES)
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Keep and skip outputs that are there already.", rich_help_panel=FILES)
-    ] = False,
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="png, jpeg, webp, tiff, avif, ... (default: the input's).", rich_help_panel=FILES
-        ),
-    ] = None,
-    quality: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=100, help="Quality of lossy formats.", rich_help_panel=FILES),
-    ] = None,
+    tile: Tile = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    seed: Seed = 0,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    format: Format = None,
+    quality: Quality = None,
     compare: Annotated[
         str | None,
         typer.Option(

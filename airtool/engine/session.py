@@ -291,9 +291,8 @@ def open_with(
     detector: Detector | None = None,
 ) -> Session:
     """As `open_session`, from settings. detector: the one to ask in place of the embedded one."""
-    from airtool.methods.autodir.detector import NAME
     from airtool.methods.registry import check_method, load_method
-    from airtool.methods.weights import embedded_path, is_embedded, sha256_of
+    from airtool.methods.weights import embedded_path, sha256_of
 
     check_method(method)
     pick_device(settings.device)  # before seconds are spent on weights
@@ -303,6 +302,4 @@ def open_with(
     if loaded.facts.needs == "nothing" or settings.degradation or settings.prompt or settings.instruction:
         return Session(loaded, settings, origin)
     referee = load_method(REFEREE) if loaded.facts.needs == "label" else None
-    if detector is None and is_embedded(NAME, "small"):
-        detector = open_detector(device=settings.device)
-    return Session(loaded, settings, origin, referee, detector)
+    return Session(loaded, settings, origin, referee, detector or open_detector(device=settings.device))

@@ -80,11 +80,6 @@ def embedded_path(method: str, preset: str) -> Path:
     raise UsageError(f"no weights are embedded for {method} {preset}: give a file with --weights")
 
 
-def is_embedded(method: str, preset: str) -> bool:
-    """Whether there are embedded weights for a preset, whole or damaged."""
-    return any((record.method, record.preset) == (method, preset) for record in embedded())
-
-
 def damage(record: WeightsRecord) -> str | None:
     """What is wrong with an embedded file, in one line; None when it is whole."""
     path = models_folder() / record.file

@@ -1,10 +1,12 @@
 """Benchmark sets where they are at hand, and small folders of real photographs everywhere."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage import data
 
@@ -13,6 +15,15 @@ CROPS = {
     "chelsea": lambda: data.chelsea()[80:144, 200:280],
     "coffee": lambda: data.coffee()[150:214, 250:330],
 }
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For networks so small that threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,41 +1,26 @@
 """The script that measures the detector, on four small pictures with an untrained network."""
 
-import importlib.util
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from PIL import Image
+from scripts import load_script
 from skimage import data
 
 from airtool.degradations import DEGRADATIONS
 from airtool.methods.autodir.detector import NAME, DetectorConfig, DetectorNet
 from airtool.methods.weights import sha256_of, write_weights
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "detector.py"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("detector_benchmark", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return load_script("detector")
 
 
 def test_figures_by_hand(script: ModuleType) -> None:

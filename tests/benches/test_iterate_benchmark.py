@@ -1,16 +1,15 @@
 """The script that measures the loop, on two small pictures with untrained networks."""
 
-import importlib.util
 import json
 import math
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 from PIL import Image
+from scripts import load_script
 from skimage import data
 
 from airtool.methods.autodir.detector import NAME, DetectorConfig, DetectorNet
@@ -18,26 +17,12 @@ from airtool.methods.ndr.method import NDRMethod
 from airtool.methods.ndr.network import NDRConfig
 from airtool.methods.weights import sha256_of, write_weights
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "iterate.py"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("iterate_benchmark", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+    return load_script("iterate")
 
 
 def test_every_order_of_two_and_three(script: ModuleType) -> None:

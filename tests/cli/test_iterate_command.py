@@ -228,16 +228,6 @@ def test_an_unknown_method_and_files_that_are_not_there(airtool: Run, folder: Pa
     assert "cannot both go to standard output" in err
 
 
-def test_weights_that_are_not_embedded(
-    airtool: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "manifest.json").write_text("[]")
-    monkeypatch.setattr("airtool.methods.weights.models_folder", lambda: tmp_path)
-    code, _, err = airtool("iterate", folder, tmp_path / "out", "--method-for-step", "ndr")
-    assert code == 2
-    assert err == "airtool: error: no detector weights are embedded: give a file with --detector-weights\n"
-
-
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a detector that says something, whatever it means."""
