@@ -21,6 +21,7 @@ from airtool.engine.settings import Settings, parse_precision
 from airtool.engine.tiles import Pixels
 from airtool.engine.wanted import NOTHING_SAID, Wanted, wanted_from
 from airtool.errors import UsageError
+from airtool.heap import keep_heap
 from airtool.images.opencv import cv2
 from airtool.images.picture import Picture
 from airtool.methods.autodir.vocabulary import class_of
@@ -74,6 +75,8 @@ class Session:
         self.device = pick_device(self.settings.device)
         self.dtype = pick_precision(self.settings.precision, self.device)
         self.referee, self.detector = referee, detector
+        if self.device.type == "cpu":
+            keep_heap()
         if referee is not None:
             referee.network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # PyTorch's stubs lack the overload with a device and a memory format.

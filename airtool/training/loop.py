@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from airtool.errors import AirtoolError, UsageError
+from airtool.heap import keep_heap
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.weights import write_weights
 from airtool.training.checkpoint import load_checkpoint, plain_recipe, save_checkpoint
@@ -101,6 +102,8 @@ class _Run:
         self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
         self.say: Say = say if accelerator.is_main_process else _silent
         self.device: torch.device = accelerator.device
+        if self.device.type == "cpu":
+            keep_heap()
         clean = [picture for folder in recipe.clean for picture in load_folder(options.data / folder)]
         pairs = {
             name: load_pairs(options.data / each.degraded, options.data / each.ground_truth, each.use, each.label)
