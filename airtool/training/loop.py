@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,9 @@ class _Run:
     """One call of `train`."""
 
     def __init__(self, recipe: Recipe, options: Options, say: Say, accelerator: Any, started: float) -> None:
-        if recipe.batch % accelerator.num_processes:
-            raise UsageError(f"batch {recipe.batch} cannot be shared out over {accelerator.num_processes} processes")
+        if recipe.batch % (accelerator.num_processes * recipe.accumulate):
+            shares = f"{accelerator.num_processes} processes" + f" in {recipe.accumulate} parts" * (recipe.accumulate > 1)
+            raise UsageError(f"batch {recipe.batch} cannot be shared out over {shares}")
         self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
         self.say: Say = say if accelerator.is_main_process else _silent
         self.device: torch.device = accelerator.device
@@ -196,19 +198,29 @@ class _Run:
     ) -> dict[str, torch.Tensor]:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step)
-        degraded, clean = (
-            each.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
-            for each in (degraded, clean)
-        )
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses: dict[str, torch.Tensor] = self.model(Batch(degraded, clean, labels), self.step)
         self.optimiser.zero_grad()
-        self.accelerator.backward(losses["loss"])
+        parts = self.recipe.accumulate
+        size = len(labels) // parts
+        total: dict[str, torch.Tensor] = {}
+        for start in range(0, len(labels), size):
+            part = slice(start, start + size)
+            here, there = (
+                each[part].to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+                for each in (degraded, clean)
+            )
+            # Processes exchange their gradients once a step, with the last part.
+            last = start + size == len(labels)
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                    losses: dict[str, torch.Tensor] = self.model(Batch(here, there, labels[part]), self.step)
+                self.accelerator.backward(losses["loss"] / parts)
+            for name, value in losses.items():
+                total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / parts
         torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)
         self.optimiser.step()
         self.average.update(self.objective, self.step)
         self.step += 1
-        return losses
+        return total
 
     def _out_of_time(self) -> bool:
         """Whether to stop now; the same answer in all processes, so that none waits for another for ever."""

@@ -55,6 +55,9 @@ class Recipe:
     """Optimiser steps."""
     batch: int = 8
     """Pictures a step, over all processes together."""
+    accumulate: int = 1
+    """Parts that a process's share of the batch is cut into, whose gradients are added up before the step: what a
+    network too large for the whole share trains with, at the same learning curve and 1 / `accumulate` of the memory."""
     patch: int = 96
     """Side of a training crop in pixels."""
     tone: float = 0.0
@@ -150,8 +153,8 @@ def _check(recipe: Recipe, where: str) -> None:
             if isinstance(value, bool) or not isinstance(value, allowed) or value < 0:
                 kind = "a whole number" if each.type is int else "a number"
                 raise UsageError(f"recipe {where}: {each.name} must be {kind}, not {value!r}")
-    if min(recipe.steps, recipe.batch, recipe.patch, recipe.validate_every) < 1:
-        raise UsageError(f"recipe {where}: steps, batch, patch and validate_every must be at least 1")
+    if min(recipe.steps, recipe.batch, recipe.accumulate, recipe.patch, recipe.validate_every) < 1:
+        raise UsageError(f"recipe {where}: steps, batch, accumulate, patch and validate_every must be at least 1")
     if not recipe.mix or not all(isinstance(share, int | float) and share > 0 for share in recipe.mix.values()):
         raise UsageError(f"recipe {where}: [mix] must give each kind of sample a share above 0")
     for pair in recipe.pairs.values():

@@ -48,6 +48,19 @@ def test_a_run_in_two_parts_equals_one_in_one_part(tiny: Recipe, training_data: 
         torch.testing.assert_close(tensor, ours["average"][f"both.restoration_net.{key}"], atol=1e-3, rtol=1e-3)
 
 
+def test_accumulated_gradients_learn_what_the_whole_batch_learns(
+    tiny: Recipe, training_data: Path, tmp_path: Path
+) -> None:
+    recipe = replace(tiny, batch=4, steps=3, objective={**tiny.objective, "loss": "rmse"})
+    for parts in (1, 2):
+        train(replace(recipe, accumulate=parts), options(training_data, tmp_path / str(parts)), str)
+    whole, added = (checkpoint(tmp_path / parts)["objective"] for parts in ("1", "2"))
+    for key, tensor in whole.items():
+        torch.testing.assert_close(added[key], tensor, atol=2e-4, rtol=1e-3, msg=key)
+    with pytest.raises(UsageError, match="batch 4 cannot be shared out over 1 processes in 3 parts"):
+        train(replace(recipe, accumulate=3), options(training_data, tmp_path / "3"), str)
+
+
 def test_training_learns(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
     recipe = replace(
         tiny, steps=60, mix={"noise": 1.0}, pairs={}, validate_every=60, warmup=5, learning_rate=2e-3, ema=0.9
