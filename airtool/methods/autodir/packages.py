@@ -1,9 +1,11 @@
 """The packages of the extra "autodir", which only the authors' size of the networks needs."""
 
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 from airtool.errors import AirtoolError
+from airtool.torchvision import mend_torchvision
 
 
 def package(name: str) -> Any:
@@ -11,6 +13,8 @@ def package(name: str) -> Any:
 
     Raises AirtoolError when it is not installed.
     """
+    with suppress(ImportError):  # not needed, but they import it where it is installed
+        mend_torchvision()
     try:
         return import_module(name)
     except ImportError:
