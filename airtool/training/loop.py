@@ -99,7 +99,9 @@ class _Run:
 
     def __init__(self, recipe: Recipe, options: Options, say: Say, accelerator: Any, started: float) -> None:
         if recipe.batch % (accelerator.num_processes * recipe.accumulate):
-            shares = f"{accelerator.num_processes} processes" + f" in {recipe.accumulate} parts" * (recipe.accumulate > 1)
+            shares = f"{accelerator.num_processes} processes" + f" in {recipe.accumulate} parts" * (
+                recipe.accumulate > 1
+            )
             raise UsageError(f"batch {recipe.batch} cannot be shared out over {shares}")
         self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
         self.say: Say = say if accelerator.is_main_process else _silent
