@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from typing import Any
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Numbers of two parameters of `mallopt` in <malloc.h>."""
@@ -14,13 +15,20 @@ def keep_heap() -> None:
 
     By default every large tensor is mapped anew and handed back, and on a CPU the kernel spends as much time on
     clearing its pages as the layer on computing: a network of many thin layers takes up to twice as long. The process
-    then holds on to the largest amount that it ever used at once. Does nothing where the C library is another one.
+    then holds on to the largest amount that it ever used at once, until `return_heap`. Does nothing where the C library
+    is another one.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # musl
-        return
-    mallopt(MMAP_MAX, 0)
-    mallopt(TRIM_THRESHOLD, NEVER)
+    if (mallopt := _function("mallopt")) is not None:
+        mallopt(MMAP_MAX, 0)
+        mallopt(TRIM_THRESHOLD, NEVER)
+
+
+def return_heap() -> None:
+    """Hand back what is kept and not in use; the kernel has to clear it again when it is wanted."""
+    if (trim := _function("malloc_trim")) is not None:
+        trim(0)
+
+
+def _function(name: str) -> Any:
+    """A function of glibc; None where the C library is another one."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None

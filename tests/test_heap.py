@@ -26,6 +26,32 @@ def faults(mode: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+
+RETURN = """
+from pathlib import Path
+import numpy as np
+from airtool.heap import keep_heap, return_heap
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4
+
+
+keep_heap()
+np.ones(16_000_000, np.float32)
+kept = resident()
+return_heap()
+print(kept - resident())
+"""
+
+
+@glibc
 def test_a_kept_heap_is_not_mapped_again() -> None:
     assert faults("keep") < faults("leave") / 10
+
+
+@glibc
+def test_a_kept_heap_can_be_handed_back() -> None:
+    done = subprocess.run([sys.executable, "-c", RETURN], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 60_000  # KiB, of 62_500

@@ -21,12 +21,16 @@ from airtool.engine.settings import Settings, parse_precision
 from airtool.engine.tiles import Pixels
 from airtool.engine.wanted import NOTHING_SAID, Wanted, wanted_from
 from airtool.errors import UsageError
-from airtool.heap import keep_heap
+from airtool.heap import keep_heap, return_heap
 from airtool.images.opencv import cv2
 from airtool.images.picture import Picture
 from airtool.methods.autodir.vocabulary import class_of
 from airtool.methods.base import ExplainingMethod, LabelledMethod, Method, PromptedMethod, Request
 from airtool.methods.defusion.instruction import read_pair
+
+LARGE = 4_000_000
+"""Pixels from which on memory is handed back after each picture, before it is encoded: that takes a tenth of a second,
+and next to so large a picture what the network's tiles took must not stay occupied."""
 
 EXPLAINED_PIXELS = 1_000_000
 """Explanations are looked at on a screen, and have to come from one pass over the whole picture."""
@@ -111,6 +115,8 @@ class Session:
         forward = self._forward(picture.rgb, asked)
         rgb = picture.rgb if in_place else np.empty_like(picture.rgb)
         forward.restore(picture.rgb, rgb)
+        if self.device.type == "cpu" and rgb.size >= 3 * LARGE:
+            return_heap()
         if picture.grey:
             rgb[:] = rgb.mean(axis=2, keepdims=True)
         notes: tuple[str, ...] = ()
