@@ -11,15 +11,14 @@ import numpy as np
 
 from airtool.benches.kept import Kept
 from airtool.benches.noise import NoiseProtocol
-from airtool.benches.pairs import Pair, pair_paths, pair_sources
-from airtool.benches.scorers import Scorer, score_all
+from airtool.benches.pairs import Pair, Pairing, pair_paths, pair_sources
+from airtool.benches.scorers import Scorer
+from airtool.benches.scoring import Measured, Scoring
 from airtool.degradations.batch import degrade_picture
 from airtool.degradations.compose import Step, parse_steps
 from airtool.errors import AirtoolError, PictureError, UsageError
 from airtool.images.decode import read
 from airtool.images.discover import STDIN, Source, discover
-from airtool.images.encode import encode
-from airtool.images.files import write_atomic
 from airtool.images.names import shown
 from airtool.images.picture import Picture
 from airtool.metrics import protocols as metrics
@@ -68,6 +67,8 @@ class Task:
     """Degradations that make the input out of the first picture of each pair; empty: it is the input."""
     noise: NoiseProtocol | None = None
     """How synthesised inputs are stored; None: as float values."""
+    left: tuple[Failure, ...] = ()
+    """Pictures without partner: they are failures, and the rest is measured."""
     crop: bool = False
     """Whether pictures of unequal size are cut to the middle that they share, instead of refused."""
 
@@ -75,20 +76,33 @@ class Task:
 def task_of_pairs(degraded: str, ground_truth: str, limit: int | None = None) -> Task:
     """Measure the pictures of one folder (or a file) against those of another, and restore them first if wanted.
 
-    limit: only the first so many pairs. Raises UsageError as `airtool.benches.pairs.pair_paths` does.
+    limit: only the first so many pairs. Pictures without partner are `Task.left`. Raises UsageError as
+    `airtool.benches.pairs.pair_paths` does.
     """
     refuse_stdin(degraded, ground_truth)
-    pairing = pair_paths(degraded, ground_truth)
+    pairing = pair_paths(degraded, ground_truth, complete=False)
     question = Question(ground_truth=ground_truth, degraded=degraded, pairing=pairing.rule.statement)
-    return _limited(Task(question, pairing.pairs, given="input"), limit)
+    return _limited(Task(question, pairing.pairs, given="input", left=_left(pairing)), limit)
 
 
 def task_of_results(results: str, ground_truth: str, limit: int | None = None) -> Task:
     """Measure restored pictures that already exist. Otherwise as `task_of_pairs`."""
     refuse_stdin(results, ground_truth)
-    pairing = pair_paths(results, ground_truth)
+    pairing = pair_paths(results, ground_truth, complete=False)
     question = Question(ground_truth=ground_truth, results=results, pairing=pairing.rule.statement)
-    return _limited(Task(question, pairing.pairs, given="restored"), limit)
+    return _limited(Task(question, pairing.pairs, given="restored", left=_left(pairing)), limit)
+
+
+def _left(pairing: Pairing) -> tuple[Failure, ...]:
+    sides = ((pairing.degraded_left, "no ground truth"), (pairing.ground_truth_left, "no picture"))
+    return tuple(
+        Failure(
+            source.relative.as_posix(),
+            f"{shown(_path(source))}: {what} goes with it by {pairing.rule.statement}; complete or remove it",
+        )
+        for left, what in sides
+        for source in left
+    )
 
 
 def task_of_synthesis(
@@ -123,23 +137,23 @@ def evaluate(
     task: Task,
     protocols: Sequence[metrics.Protocol],
     restorer: Restorer | None = None,
-    kept: Mapping[str, Path] | None = None,
     watch: Watch = lambda outcomes, total: outcomes,
     gallery: Gallery | None = None,
     scorers: Sequence[Scorer] = (),
     reuse: Kept | None = None,
+    batch: int = 1,
 ) -> Evaluation:
     """Measure every pair of a task under every protocol.
 
     restorer: restores each input; None: inputs (or existing results) are measured as they are. Restored values are
     measured as the float values that the method gives, clipped to [0, 1], and rounded only where a protocol says so.
-    kept: the file for each restored picture, from `airtool.benches.kept.plan_kept`. reuse: pictures kept from one run
-    to the next; with it, restored pictures are measured as their files hold them. A picture that cannot be read,
-    restored or measured becomes a `Failure`, and the rest is measured; one that cannot be kept, or has no value of one
-    of the further metrics (`scorers`), has its figures and a `Failure`. gallery: is offered every measured picture, to
-    keep previews of a few.
+    reuse: pictures kept from one run to the next; with it, restored pictures are measured as their files hold them. A
+    picture that cannot be read, restored or measured becomes a `Failure`, and the rest is measured; one that cannot be
+    kept, or has no value of one of the further metrics (`scorers`), has its figures and a `Failure`. gallery: is
+    offered every measured picture, to keep previews of a few. batch: as for `airtool.benches.scoring.Scoring`.
     """
-    work = _outcomes(task, protocols, restorer, kept or {}, gallery, scorers, reuse)
+    scoring = Scoring(scorers, batch)
+    work = _outcomes(task, protocols, restorer, gallery, scoring, reuse)
     outcomes = list(watch(work, len(task.pairs)))
     return Evaluation(
         question=task.question if reuse is None else replace(task.question, stored=reuse.statement),
@@ -147,8 +161,9 @@ def evaluate(
         stages=(task.given,) if restorer is None else ("input", "restored"),
         restoration=None if restorer is None else restorer.describe(),
         results=tuple(outcome.result for outcome in outcomes if outcome.result is not None),
-        failures=tuple(failure for outcome in outcomes for failure in outcome.failures),
+        failures=(*(failure for outcome in outcomes for failure in outcome.failures), *task.left),
         metrics=tuple(scorer.metric for scorer in scorers),
+        of_sets=scoring.of_sets(),
     )
 
 
@@ -156,26 +171,34 @@ def _outcomes(
     task: Task,
     protocols: Sequence[metrics.Protocol],
     restorer: Restorer | None,
-    kept: Mapping[str, Path],
     gallery: Gallery | None,
-    scorers: Sequence[Scorer],
+    scoring: Scoring,
     reuse: Kept | None,
 ) -> Iterator[Outcome]:
     for pair in task.pairs:
-        result: PictureResult | None = None
-        problems: list[str] = []
         try:
-            result, problems, restored, views = _measure(task, pair, protocols, restorer, scorers, reuse)
-            if gallery is not None:
-                gallery.offer(result, views)
-            if restored is not None and pair.name in kept:
-                # What was measured stays measured when this fails.
-                write_atomic(kept[pair.name], encode(restored, format="png"), overwrite=False)
+            done = scoring.add(_measure(task, pair, protocols, restorer, reuse))
         except AirtoolError as error:
-            problems.append(str(error))
+            failure = Failure(pair.name, str(error))
         except MemoryError:
-            problems.append(f"{shown(_path(pair.degraded))}: not enough memory to measure it; close other programs")
-        yield Outcome(pair.name, result, tuple(Failure(pair.name, problem) for problem in problems))
+            name = shown(_path(pair.degraded))
+            failure = Failure(pair.name, f"{name}: not enough memory to measure it; close other programs")
+        else:
+            yield from finished(done, gallery)
+            continue
+        yield from finished(scoring.rest(), gallery)
+        yield Outcome(pair.name, None, (failure,))
+    yield from finished(scoring.rest(), gallery)
+
+
+def finished(done: Iterable[Measured], gallery: Gallery | None) -> Iterator[Outcome]:
+    """What became of pictures that have all their values; the gallery is offered them."""
+    for each in done:
+        if gallery is not None:
+            views: dict[str, Pixels] = {str(stage): pixels for stage, pixels in each.views.items()}
+            gallery.offer(each.result, views if each.truth is None else views | {"ground truth": each.truth})
+        name = each.result.picture
+        yield Outcome(name, each.result, tuple(Failure(name, problem) for problem in each.problems))
 
 
 def _measure(
@@ -183,10 +206,9 @@ def _measure(
     pair: Pair,
     protocols: Sequence[metrics.Protocol],
     restorer: Restorer | None,
-    scorers: Sequence[Scorer],
     reuse: Kept | None,
-) -> tuple[PictureResult, list[str], Picture | None, dict[str, Pixels]]:
-    """The figures of one pair, why some failed, the restored picture if there was a restorer, and all pixels seen."""
+) -> Measured:
+    """The figures of one pair but for the further metrics."""
     ground_truth = read(_path(pair.ground_truth)).rgb
     given = read(_path(pair.degraded))
     name = shown(_path(pair.degraded))
@@ -200,22 +222,16 @@ def _measure(
             if task.noise is not None:
                 given = given.with_rgb(task.noise.stored(given.rgb))
     scores = {task.given: _scores(given.rgb, ground_truth, protocols)}
-    seen = {task.given: given.rgb}
-    restored, seconds = None, None
+    views = {task.given: given.rgb}
+    seconds = None
     problems: list[str] = []
     if restorer is not None:
         restored, seconds, problems = _restored(pair.name, name, given, restorer, reuse)
         with naming(f"{name}, restored"):
             scores["restored"] = _scores(restored.rgb, ground_truth, protocols)
-        seen["restored"] = restored.rgb
-    values = {}
-    for stage, rgb in seen.items():
-        values[stage], failed = score_all(scorers, rgb, ground_truth)
-        problems += [f"{name}, {stage}: {problem}" for problem in failed]
+        views["restored"] = restored.rgb
     height, width = ground_truth.shape[:2]
-    result = PictureResult(pair.name, width, height, seconds, scores, values)
-    views: dict[str, Pixels] = {str(stage): rgb for stage, rgb in seen.items()}
-    return result, problems, restored, views | {"ground truth": ground_truth}
+    return Measured(PictureResult(pair.name, width, height, seconds, scores), name, views, ground_truth, problems)
 
 
 def _restored(

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,8 +14,8 @@ from airtool.errors import UsageError
 from airtool.images.discover import Source, discover
 from airtool.images.names import listing, shown
 
-DEPTH = 5
-"""How many folders deep sets are looked for."""
+DEPTH = 8
+"""How many folders deep sets are looked for. Snow100K comes in six folders, five of them its authors' own."""
 
 NOT_TEST = frozenset({"train", "training"})
 """Folders that hold no test pictures, whatever they are called inside."""
@@ -145,10 +145,14 @@ def _by_layout(each: BenchSet, folder: Path, layout: Layout, sources: Sequence[S
     elif layout.ground_truth is None:
         matched, unpaired = [], unpaired + len(degraded)
     else:
-        matched = [(source, clean[key]) for key, source in degraded.values() if key in clean]
-        degraded_left += [source.relative.as_posix() for key, source in degraded.values() if key not in clean]
-        used = {key for key, _ in degraded.values()}
-        clean_left += [source.relative.as_posix() for key, source in clean.items() if key not in used]
+        partners = clean
+        if layout.gap is not None:
+            partners = _in_order([key for key, _ in degraded.values()], clean, layout.gap)
+        matched = [(source, partners[key]) for key, source in degraded.values() if key in partners]
+        degraded_left += [source.relative.as_posix() for key, source in degraded.values() if key not in partners]
+        used = {id(source) for _, source in matched}
+        if not layout.spare:
+            clean_left += [source.relative.as_posix() for source in clean.values() if id(source) not in used]
     fits = bool(clean or degraded)
     return Found(
         set=each,
@@ -166,6 +170,22 @@ def _key(pattern: re.Pattern[str] | None, name: str) -> tuple[str, ...] | None:
     """What a picture has in common with its partner; None when it does not belong to this side."""
     found = pattern.fullmatch(name) if pattern is not None else None
     return tuple(found[group] for group in sorted(found.re.groupindex)) if found else None
+
+
+def _in_order(
+    degraded: Sequence[tuple[str, ...]], clean: Mapping[tuple[str, ...], Source], gap: int
+) -> dict[tuple[str, ...], Source]:
+    """The clean pictures by the keys of the degraded ones that they go with, as `Layout.gap` has it.
+
+    None where the two sides do not go together: a guess would measure pictures against the wrong ones.
+    """
+    pairs = list(zip(sorted(degraded, key=_number), sorted(clean, key=_number), strict=False))
+    together = len(degraded) == len(clean) and all(abs(_number(a) - _number(b)) <= gap for a, b in pairs)
+    return {a: clean[b] for a, b in pairs} if together else {}
+
+
+def _number(key: tuple[str, ...]) -> int:
+    return int(key[0])
 
 
 def _pairs(folder: Path, matched: Sequence[tuple[Source, Source]]) -> tuple[Pair, ...]:

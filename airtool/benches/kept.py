@@ -18,6 +18,7 @@ from airtool.images.encode import encode
 from airtool.images.files import write_atomic
 from airtool.images.names import listing, shown
 from airtool.images.picture import Picture
+from airtool.images.places import check_links
 from airtool.images.plan import plan
 from airtool.metrics.protocols import Pixels
 from airtool.reports.record import Question
@@ -33,17 +34,9 @@ INCIDENTAL = ("threads", "weights", "preset")
 def plan_kept(pairs: Sequence[Pair], folder: str) -> dict[str, Path]:
     """Where each restored picture goes: PNG files that mirror the tree of the inputs, by `Pair.name`.
 
-    Raises UsageError as `airtool.images.plan.plan` does, also when one of the files exists already or when they would
-    come to lie among the ground truths.
+    Files that exist already are no error, for `Kept` can tell whether they may be reused. Raises UsageError as
+    `airtool.images.plan.plan` does, when they would come to lie among the ground truths, and for links out of `folder`.
     """
-    targets = plan_reused(pairs, folder)
-    if there := [str(target) for target in targets.values() if os.path.lexists(target)]:
-        raise UsageError(f"already there: {listing(there)}; name an empty folder after --keep, or remove them")
-    return targets
-
-
-def plan_reused(pairs: Sequence[Pair], folder: str) -> dict[str, Path]:
-    """As `plan_kept`, but files that exist already are no error, for `Kept` can tell whether they may be reused."""
     if folder == STDIN:
         raise UsageError("--keep takes a folder, not standard output: name one")
     planned = plan([pair.degraded for pair in pairs], folder, format="png", existing="resume")
@@ -51,13 +44,14 @@ def plan_reused(pairs: Sequence[Pair], folder: str) -> dict[str, Path]:
         if root is not None and Path(folder).resolve().is_relative_to(root.resolve()):
             raise UsageError(f"--keep {shown(folder)} lies inside the ground truths {shown(root)}: name another folder")
     targets = {job.source: job.target for job in (*planned.jobs, *planned.skipped)}
+    check_links(Path(folder), targets.values())
     return {pair.name: target for pair in pairs if (target := targets[pair.degraded]) is not None}
 
 
 class Kept:
-    """The pictures that one method restored of one bench, kept as PNG files from one run to the next.
+    """The pictures that one method restored of one set, kept as PNG files from one run to the next.
 
-    targets: from `plan_reused`. folder: where they and `MANIFEST` lie. identity: what decides how they look, from
+    targets: from `plan_kept`. folder: where they and `MANIFEST` lie. identity: what decides how they look, from
     `identity`. Raises UsageError when the folder holds pictures without manifest, or a manifest of another identity;
     AirtoolError when the folder cannot be written to.
 
@@ -124,11 +118,16 @@ class Kept:
         return decode(data, str(target)), problems
 
 
-def identity(bench: str, question: Question, restoration: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides how the pictures look that a method restored of a bench: the first line of `MANIFEST`."""
+def identity(bench: str | None, question: Question, restoration: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides how the pictures look that a method restored of a bench: the first line of `MANIFEST`.
+
+    bench: None for pictures of no bench. They are known by their folder, lest those of another one, which may have the
+    same names, replace them.
+    """
+    folder = question.degraded or question.ground_truth or ""
     return {
         "airtool": __version__,
-        "bench": bench,
+        **({"bench": bench} if bench is not None else {"inputs": str(Path(folder).resolve())}),
         "degradation": question.degradation,
         "bench_seed": question.seed,
         "noise_protocol": question.noise_protocol,

@@ -40,11 +40,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """All pictures of two folders, paired without remainder."""
+    """The pictures of two folders, paired."""
 
     rule: Rule
     pairs: tuple[Pair, ...]
     """In the order in which the degraded pictures were given."""
+    degraded_left: tuple[Source, ...] = ()
+    """Degraded pictures without ground truth."""
+    ground_truth_left: tuple[Source, ...] = ()
+    """Ground truths that no degraded picture goes with."""
+
+    def remainder(self) -> str:
+        """The pictures without partner, in words."""
+        sides = ((self.degraded_left, "without ground truth"), (self.ground_truth_left, "only in the ground truths"))
+        return "; ".join(f"{len(left)} {what}: {_listing(left)}" for left, what in sides if left)
 
 
 ANY = re.compile("(.+)", re.DOTALL)
@@ -67,60 +76,47 @@ KNOWN_RULES = (
 """Rules beyond equal stems, in the order in which ties are decided."""
 
 LISTED = 20
-"""How many file names an error message spells out."""
+"""How many file names messages spell out."""
 
 
-def pair_paths(degraded: str, ground_truth: str) -> Pairing:
+def pair_paths(degraded: str, ground_truth: str, complete: bool = True) -> Pairing:
     """Pair the pictures of two folders, or two single files with one another whatever their names.
 
-    Raises UsageError as `airtool.images.discover.discover` and `pair_sources` do.
+    complete: as for `pair_sources`. Raises UsageError as `airtool.images.discover.discover` and `pair_sources` do.
     """
     lq, gt = discover([degraded]), discover([ground_truth])
     if Path(degraded).is_file() and Path(ground_truth).is_file():
         return Pairing(FILES, (Pair(pair_name(lq[0]), lq[0], gt[0]),))
-    return pair_sources(lq, gt)
+    return pair_sources(lq, gt, complete)
 
 
-def pair_sources(degraded: Sequence[Source], ground_truth: Sequence[Source]) -> Pairing:
+def pair_sources(degraded: Sequence[Source], ground_truth: Sequence[Source], complete: bool = True) -> Pairing:
     """Pair two lists of pictures by their relative paths.
 
     Equal stems decide when at least one pair has them. Otherwise the one of `KNOWN_RULES` decides that leaves the
-    fewest pictures over. Raises UsageError when two pictures on one side differ only in their extensions, and when
-    any picture on either side is left without a partner (the message lists them).
+    fewest pictures over. Raises UsageError when two pictures on one side differ only in their extensions, when no
+    picture has a partner and, if they are to be `complete`, when any is left without one (the message lists them).
     """
     _refuse_ambiguous(degraded)
     _refuse_ambiguous(ground_truth)
     match = _match(EXACT, degraded, ground_truth)
     if not match.pairs:
         candidates = [_match(rule, degraded, ground_truth) for rule in KNOWN_RULES]
-        match = min((candidate for candidate in candidates if candidate.pairs), key=_Match.left_over, default=match)
+        match = min((candidate for candidate in candidates if candidate.pairs), key=_left_over, default=match)
     if not match.pairs:
         rules = "; ".join(rule.statement for rule in (EXACT, *KNOWN_RULES))
         raise UsageError(f"no picture has a partner ({match.remainder()}); naming rules tried: {rules}")
-    if match.left_over():
+    if complete and _left_over(match):
         raise UsageError(f"pairing by {match.rule.statement} leaves {match.remainder()}: complete or remove them")
-    return Pairing(match.rule, match.pairs)
+    return match
 
 
-@dataclass(frozen=True)
-class _Match:
+def _left_over(match: Pairing) -> int:
+    return len(match.degraded_left) + len(match.ground_truth_left)
+
+
+def _match(rule: Rule, degraded: Sequence[Source], ground_truth: Sequence[Source]) -> Pairing:
     """What one rule makes of two lists of pictures."""
-
-    rule: Rule
-    pairs: tuple[Pair, ...]
-    degraded_left: tuple[str, ...]
-    ground_truth_left: tuple[str, ...]
-
-    def left_over(self) -> int:
-        return len(self.degraded_left) + len(self.ground_truth_left)
-
-    def remainder(self) -> str:
-        """The pictures without partner, in words."""
-        sides = ((self.degraded_left, "without ground truth"), (self.ground_truth_left, "only in the ground truths"))
-        return "; ".join(f"{len(names)} {what}: {_listing(names)}" for names, what in sides if names)
-
-
-def _match(rule: Rule, degraded: Sequence[Source], ground_truth: Sequence[Source]) -> _Match:
     clear = {key: source for source in ground_truth if (key := _key(rule.ground_truth, source))}
     pairs, degraded_left, used = [], [], set()
     for source in degraded:
@@ -129,9 +125,9 @@ def _match(rule: Rule, degraded: Sequence[Source], ground_truth: Sequence[Source
             pairs.append(Pair(pair_name(source), source, clear[key]))
             used.add(key)
         else:
-            degraded_left.append(source.relative.as_posix())
-    ground_truth_left = [s.relative.as_posix() for s in ground_truth if _key(rule.ground_truth, s) not in used]
-    return _Match(rule, tuple(pairs), tuple(degraded_left), tuple(ground_truth_left))
+            degraded_left.append(source)
+    ground_truth_left = [source for source in ground_truth if _key(rule.ground_truth, source) not in used]
+    return Pairing(rule, tuple(pairs), tuple(degraded_left), tuple(ground_truth_left))
 
 
 def pair_name(source: Source) -> str:
@@ -146,9 +142,9 @@ def _key(pattern: re.Pattern[str], source: Source) -> tuple[str, str] | None:
     return (folder, found[1]) if found else None
 
 
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+def _listing(sources: Sequence[Source]) -> str:
+    more = f" and {len(sources) - LISTED} more" if len(sources) > LISTED else ""
+    return ", ".join(source.relative.as_posix() for source in sources[:LISTED]) + more
 
 
 def _refuse_ambiguous(sources: Sequence[Source]) -> None:

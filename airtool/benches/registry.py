@@ -28,6 +28,11 @@ class Layout:
     """Matches the path below the set's folder, with `/` and without extension, of a degraded picture."""
     ground_truth: re.Pattern[str] | None
     """The same for a clean picture. A degraded and a clean picture whose named groups are equal are a pair."""
+    spare: bool = False
+    """Whether the folder of clean pictures holds others too, such as of training: one without partner is no fault."""
+    gap: int | None = None
+    """Where partners have different numbers: both sides pair up in the order of {n}, their only placeholder, if there
+    are as many of each and the numbers of every pair differ by at most this."""
 
 
 @dataclass(frozen=True)
@@ -163,13 +168,22 @@ def set_from(table: Mapping[str, Any]) -> BenchSet:
     return made
 
 
-def _layout(table: Mapping[str, str]) -> Layout:
+def _layout(table: Mapping[str, Any]) -> Layout:
     patterns = {side: compile_template(table[side]) for side in ("degraded", "ground_truth") if side in table}
-    if set(table) - {"name", "degraded", "ground_truth"} or not patterns:
-        raise ValueError(f"layout {table['name']} must have degraded, ground_truth or both, and nothing else")
-    if len({frozenset(pattern.groupindex) for pattern in patterns.values()}) > 1:
+    if set(table) - {"name", "degraded", "ground_truth", "spare", "gap"} or not patterns:
+        raise ValueError(f"layout {table['name']} must have degraded, ground_truth or both, else only spare and gap")
+    placeholders = {frozenset(pattern.groupindex) for pattern in patterns.values()}
+    if len(placeholders) > 1:
         raise ValueError(f"layout {table['name']}: both sides must have the same placeholders")
-    return Layout(table["name"], patterns.get("degraded"), patterns.get("ground_truth"))
+    if "gap" in table and placeholders != {frozenset({"n"})}:
+        raise ValueError(f"layout {table['name']}: pictures in order must have {{n}} and no other placeholder")
+    return Layout(
+        table["name"],
+        patterns.get("degraded"),
+        patterns.get("ground_truth"),
+        spare=table.get("spare", False),
+        gap=table.get("gap"),
+    )
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,13 +1,20 @@
 """Metrics beside PSNR and SSIM, as they were asked for: those that are ready, and those that are missing."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airtool.errors import AirtoolError, UsageError
-from airtool.metrics.perceptual import MissingMetricError, PerceptualMetric, Traits, find_metric, open_metric
-from airtool.metrics.protocols import Pixels
+from airtool.errors import UsageError
+from airtool.metrics.frechet import STATEMENT, InceptionFeatures
+from airtool.metrics.perceptual import (
+    MissingMetricError,
+    PerceptualMetric,
+    Traits,
+    UnknownMetricError,
+    find_metric,
+    open_inception,
+    open_metric,
+)
 from airtool.reports.record import Metric
 
 ALWAYS = ("psnr", "ssim")
@@ -19,8 +26,8 @@ class Scorer:
     """A metric that was asked for: what reports say about it, and what computes it."""
 
     metric: Metric
-    compute: PerceptualMetric | None
-    """None when it is missing."""
+    compute: PerceptualMetric | InceptionFeatures | None
+    """None when it is missing; what has one value for all pictures is computed from features of each."""
 
 
 def parse_metrics(names: Sequence[str], referenced: bool = True) -> tuple[str, ...]:
@@ -44,8 +51,8 @@ def open_scorers(
     """Make metrics ready, as far as they can be; the others say why they are missing.
 
     names: from `parse_metrics`. weights: the folder with metric files, None for PyTorch's own. device: as PyTorch calls
-    it. Raises UsageError for a name that does not exist, a metric that compares with ground truths where there are
-    none (`referenced` False), and a folder that does not exist.
+    it. Raises UsageError for a metric that compares with ground truths where there are none (`referenced` False), and a
+    folder that does not exist.
     """
     folder = None if weights is None else Path(weights)
     if folder is not None and not folder.is_dir():
@@ -58,29 +65,12 @@ def open_scorers(
     return tuple(_open(each, folder, device) for each in found)
 
 
-def score_all(
-    scorers: Sequence[Scorer], picture: Pixels, ground_truth: Pixels | None
-) -> tuple[dict[str, float], list[str]]:
-    """The values of one picture by metric, NaN for those that it has not, and why it has not those that are ready.
-
-    picture, ground_truth: as for `airtool.metrics.perceptual.PerceptualMetric.score`.
-    """
-    values, problems = {}, []
-    for scorer in scorers:
-        values[scorer.metric.name] = math.nan
-        if scorer.compute is not None:
-            try:
-                values[scorer.metric.name] = scorer.compute.score(picture, ground_truth)
-            except AirtoolError as error:
-                problems.append(str(error))
-    return values, problems
-
-
 def _found(name: str) -> Traits | Metric:
     try:
         return find_metric(name)
     except MissingMetricError as error:
-        return Metric(name, "not computed", lower_is_better=None, missing=f"{name}: {error}")
+        missing = str(error) if isinstance(error, UnknownMetricError) else f"{name}: {error}"
+        return Metric(name, "not computed", lower_is_better=None, missing=missing)
 
 
 def _open(found: Traits | Metric, weights: Path | None, device: str) -> Scorer:
@@ -88,11 +78,13 @@ def _open(found: Traits | Metric, weights: Path | None, device: str) -> Scorer:
         return Scorer(found, None)
     against = "against the ground truth" if found.needs_ground_truth else "without ground truth"
     better = "lower" if found.lower_is_better else "higher"
+    what = STATEMENT if found.of_set else against
     statement = (
-        f"{found.name} of {found.library}, {against}: RGB values rounded to 8 bits, whole picture; {better} is better"
+        f"{found.name} of {found.library}, {what}: RGB values rounded to 8 bits, whole picture; {better} is better"
     )
-    metric = Metric(found.name, statement, found.lower_is_better)
+    metric = Metric(found.name, statement, found.lower_is_better, of_set=found.of_set)
+    opened = open_inception if found.of_set else open_metric
     try:
-        return Scorer(metric, open_metric(found.name, weights, device))
+        return Scorer(metric, opened(found.name, weights, device))
     except MissingMetricError as error:
         return Scorer(replace(metric, missing=str(error)), None)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from airtool.benches.evaluate import Outcome, Watch, naming, refuse_stdin
-from airtool.benches.scorers import Scorer, score_all
+from airtool.benches.evaluate import Outcome, Watch, finished, naming, refuse_stdin
+from airtool.benches.scorers import Scorer
+from airtool.benches.scoring import Measured, Scoring
 from airtool.errors import AirtoolError
 from airtool.images.decode import read
 from airtool.images.discover import Source, discover
@@ -30,13 +31,15 @@ def evaluate_unreferenced(
     scorers: Sequence[Scorer],
     watch: Watch = lambda outcomes, total: outcomes,
     gallery: Gallery | None = None,
+    batch: int = 1,
 ) -> Evaluation:
     """Score every picture by every metric; each must do without ground truths.
 
     Pictures are named by their paths with their extensions. One that cannot be read becomes a `Failure`; one that a
     metric cannot score has its other figures and a `Failure`. gallery: is offered every measured picture.
+    batch: as for `airtool.benches.scoring.Scoring`.
     """
-    outcomes = list(watch(_outcomes(sources, scorers, gallery), len(sources)))
+    outcomes = list(watch(_outcomes(sources, Scoring(scorers, batch), gallery), len(sources)))
     return Evaluation(
         question=question,
         protocols={},
@@ -48,24 +51,24 @@ def evaluate_unreferenced(
     )
 
 
-def _outcomes(sources: Sequence[Source], scorers: Sequence[Scorer], gallery: Gallery | None) -> Iterator[Outcome]:
+def _outcomes(sources: Sequence[Source], scoring: Scoring, gallery: Gallery | None) -> Iterator[Outcome]:
     for source in sources:
         picture = source.relative.as_posix()
-        result: PictureResult | None = None
-        problems: list[str] = []
         assert source.path is not None  # standard input was refused
         name = shown(source.path)
         try:
             rgb = read(source.path).rgb
             with naming(name):
                 check_comparable(rgb, rgb)  # with itself: are there pixels, and all of them numbers?
-            values, failed = score_all(scorers, rgb, None)
-            problems += [f"{name}: {problem}" for problem in failed]
-            result = PictureResult(picture, rgb.shape[1], rgb.shape[0], None, {}, {"given": values})
-            if gallery is not None:
-                gallery.offer(result, {"given": rgb})
+            result = PictureResult(picture, rgb.shape[1], rgb.shape[0], None, {})
+            done = scoring.add(Measured(result, name, {"given": rgb}, None))
         except AirtoolError as error:
-            problems.append(str(error))
+            failure = Failure(picture, str(error))
         except MemoryError:
-            problems.append(f"{name}: not enough memory to measure it; close other programs")
-        yield Outcome(picture, result, tuple(Failure(picture, problem) for problem in problems))
+            failure = Failure(picture, f"{name}: not enough memory to measure it; close other programs")
+        else:
+            yield from finished(done, gallery)
+            continue
+        yield from finished(scoring.rest(), gallery)
+        yield Outcome(picture, None, (failure,))
+    yield from finished(scoring.rest(), gallery)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ from airtool.cli.console import say, warn
 from airtool.cli.evaluate_bench import BenchOption, BenchRequest, DataOption, NoiseOption, run_benches
 from airtool.cli.evaluate_methods import parse_methods
 from airtool.cli.evaluate_metrics import (
+    MetricBatchOption,
     MetricDeviceOption,
     MetricOption,
     MetricWeightsOption,
@@ -79,11 +81,12 @@ def evaluate(
     metric: MetricOption = None,
     metric_weights: MetricWeightsOption = None,
     metric_device: MetricDeviceOption = None,
+    metric_batch: MetricBatchOption = None,
     method: Annotated[
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Method that restores (default: ndr); with --bench also several, e.g. ndr,dfpir.",
+            help="Method that restores (default: that of --weights, or autodir); with --bench also ndr,dfpir.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -127,7 +130,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Keep the restored pictures there as PNG files; with --bench the next run reuses them.",
+            help="Keep the restored pictures there as PNG files, which the next run reuses.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -175,8 +178,9 @@ def evaluate(
     """
     from airtool.benches.evaluate import cropping
     from airtool.benches.evaluate import evaluate as measure
-    from airtool.benches.kept import plan_kept
+    from airtool.benches.kept import Kept, identity, plan_kept
     from airtool.benches.noise import parse_noise_protocol
+    from airtool.benches.pairs import LISTED
     from airtool.engine.settings import Settings, parse_precision, parse_tile
     from airtool.metrics.protocols import parse_protocols
     from airtool.reports.compare import compare
@@ -199,7 +203,7 @@ def evaluate(
     others: dict[str, object] = {**asked, "--gt": gt}
     referenced = {**restoring, "--data": data, "--noise-protocol": noise_protocol, "--align": align}
     referenced |= {"--protocol": protocol, "--seed": seed, "--input-only": input_only or None}
-    further = parse_metric_request(metric, metric_weights, metric_device, no_reference is None)
+    further = parse_metric_request(metric, metric_weights, metric_device, metric_batch, no_reference is None)
     if list_sets or check is not None:
         others |= {**referenced, "--limit": limit, "--compare-with": compare_with, "--no-reference": no_reference}
         others |= {"--metric": metric or None}
@@ -227,7 +231,7 @@ def evaluate(
     methods = None
     if results is None and not input_only:
         how = Settings(device or "auto", parse_precision(precision or "auto"), parse_tile(tile or "auto"), seed or 0)
-        methods = parse_methods(method or "ndr", weights, preset, how, degradation)
+        methods = parse_methods(method, weights, preset, how, degradation)
     if bench is not None:
         _refuse({**others, "--compare-with": compare_with}, "with --bench")
         request = BenchRequest(bench, data, protocol, noise, limit, align is not None, keep, further, quiet)
@@ -241,13 +245,20 @@ def evaluate(
     task = _task(pairs, results, gt, degrade, seed or 0, limit, noise)
     if align is not None:
         task = cropping(task)
-    kept = plan_kept(task.pairs, keep) if keep is not None else None
+    for failure in task.left[:LISTED]:
+        warn(failure.reason)
+    if (more := len(task.left) - LISTED) > 0:
+        warn(f"{more} more pictures without partner; the reports name them all")
+    targets = plan_kept(task.pairs, keep) if keep is not None else {}
     by = yardstick([chosen[0].name])
     gallery = Gallery("input" if input_only else "restored", by) if html is not None else None
     scorers = further.open()
     earlier = _earlier(compare_with, chosen, [scorer.metric for scorer in scorers])
     restorer = None if methods is None else methods.open(methods.names[0])
-    evaluation = measure(task, chosen, restorer, kept, watch, gallery, scorers)
+    kept = None
+    if keep is not None and restorer is not None:
+        kept = Kept(targets, Path(keep), identity(None, task.question, restorer.describe()))
+    evaluation = measure(task, chosen, restorer, watch, gallery, scorers, kept, further.batch)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
     reports.write(evaluation, gallery)

@@ -112,7 +112,7 @@ def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest 
         for job in jobs:
             gallery = _gallery(reports, job, len(planned) * len(names) > 1)
             try:
-                evaluation = _measured(job, restorer, scorers, gallery, watch, request.quiet)
+                evaluation = _measured(job, restorer, scorers, gallery, watch, request.metrics.batch, request.quiet)
             except AirtoolError as error:  # what is kept is of another run; no picture is the reason
                 warn(error)
                 missing.append(Missing(job.planned.bench.name, str(error), name))
@@ -137,7 +137,7 @@ def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest 
 
 def _jobs(request: BenchRequest, planned: "list[Planned]", method: str | None, several: bool) -> list[Job]:
     """What one method is to measure. Raises UsageError for protocols that do not exist and a --keep that cannot be."""
-    from airtool.benches.kept import plan_reused
+    from airtool.benches.kept import plan_kept
     from airtool.images.discover import STDIN
     from airtool.metrics.protocols import parse_protocols
 
@@ -149,7 +149,7 @@ def _jobs(request: BenchRequest, planned: "list[Planned]", method: str | None, s
             if request.keep == STDIN:
                 raise UsageError("--keep takes a folder, not standard output: name one")
             folder = Path(request.keep, *([method] if several else []), each.bench.name)
-            targets = plan_reused(each.task.pairs, str(folder))
+            targets = plan_kept(each.task.pairs, str(folder))
         jobs.append(Job(each, protocols, method, folder, targets))
     return jobs
 
@@ -160,6 +160,7 @@ def _measured(
     scorers: "Sequence[Scorer]",
     gallery: "Gallery | None",
     watch: "Watch",
+    batch: int,
     quiet: bool,
 ) -> "Evaluation":
     """The evaluation of one job. Raises AirtoolError when the folder of kept pictures is not for this measurement."""
@@ -174,7 +175,7 @@ def _measured(
         reuse = Kept(job.targets, job.folder, made_with)
     by = "" if job.method is None else f", {job.method}"
     say(f"{bench.bench.name}{by}: {len(bench.task.pairs)} pictures in {bench.found.folder}", quiet)
-    done = evaluate(bench.task, job.protocols, restorer, watch=watch, gallery=gallery, scorers=scorers, reuse=reuse)
+    done = evaluate(bench.task, job.protocols, restorer, watch, gallery, scorers, reuse, batch)
     for failure in left_over(bench.found):
         warn(failure.reason)
     return judged(bench, done)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from airtool.benches.evaluate import Restorer
 
 
+USELESS_PRESET = "--preset has no effect with --weights, whose file says what it is: leave it out"
+
+
 @dataclass(frozen=True)
 class MethodRequest:
     """Which methods are to restore, and how."""
@@ -41,22 +44,26 @@ class MethodRequest:
 
 
 def parse_methods(
-    names: str, weights: str | None, preset: str | None, settings: Settings, degradation: str | None
+    names: str | None, weights: str | None, preset: str | None, settings: Settings, degradation: str | None
 ) -> MethodRequest:
     """What --method and its companions ask for; imports no torch, so that mistakes are found at once.
 
-    names: one method, or several with commas. weights: the file of the one method, or ``METHOD=FILE`` for several,
-    with commas. Raises UsageError for a name that does not exist or is repeated, and for a contradiction.
+    names: one method, or several with commas; None for the one that `weights` are for, or the default. weights: the
+    file of the one method, or ``METHOD=FILE`` for several, with commas. Raises UsageError for a name that is unknown
+    or is repeated, and for a contradiction, and AirtoolError for a file that has to say its method and cannot be read.
     """
-    from airtool.methods.registry import check_method
+    from airtool.methods.registry import check_method, which_method
 
+    if names is None and None not in (weights, preset):
+        raise UsageError(USELESS_PRESET)
+    names = which_method(names, weights)
     chosen = tuple(part.strip() for part in names.split(",") if part.strip()) or (names,)
     facts = [check_method(name) for name in chosen]
     if repeated := [name for index, name in enumerate(chosen) if name in chosen[:index]]:
         raise UsageError(f"--method {names} names {repeated[0]} twice: leave one out")
     files = _files(weights, chosen)
     if preset is not None and len(files) == len(chosen):
-        raise UsageError("--preset has no effect with --weights, whose file says what it is: leave it out")
+        raise UsageError(USELESS_PRESET)
     told = parse_degradation(degradation)
     if told and len(chosen) > 1 and not any(each.needs != "nothing" for each in facts):
         raise UsageError(f"--degradation has no effect on {names}, which find out themselves what to remove")

@@ -36,6 +36,12 @@ MetricDeviceOption = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Where metrics compute: as --device (default: auto).", rich_help_panel=PANEL),
 ]
+MetricBatchOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Pictures of one size that a metric gets at once (default: 1).", rich_help_panel=PANEL
+    ),
+]
 NoReferenceOption = Annotated[
     str | None,
     typer.Option(
@@ -54,6 +60,7 @@ class MetricRequest:
     weights: str | None = None
     device: str = "auto"
     referenced: bool = True
+    batch: int = 1
 
     def open(self) -> "tuple[Scorer, ...]":
         """Make them ready, and say on standard error which of them are missing.
@@ -77,17 +84,17 @@ class MetricRequest:
 
 
 def parse_metric_request(
-    metric: Sequence[str] | None, weights: str | None, device: str | None, referenced: bool
+    metric: Sequence[str] | None, weights: str | None, device: str | None, batch: int | None, referenced: bool
 ) -> MetricRequest:
     """What --metric and its companions ask for. Raises UsageError for a contradiction."""
     from airtool.benches.scorers import parse_metrics
     from airtool.engine.settings import Settings
 
-    for option, value in (("--metric-weights", weights), ("--metric-device", device)):
+    for option, value in (("--metric-weights", weights), ("--metric-device", device), ("--metric-batch", batch)):
         if value is not None and not metric:
             raise UsageError(f"{option} has no effect without --metric: leave it out")
     names = parse_metrics(metric or (), referenced)
-    return MetricRequest(names, weights, Settings(device=device or "auto").device, referenced)
+    return MetricRequest(names, weights, Settings(device=device or "auto").device, referenced, batch or 1)
 
 
 def run_unreferenced(
@@ -114,7 +121,7 @@ def run_unreferenced(
     metrics = [scorer.metric for scorer in scorers]
     earlier = None if compare_with is None else read_earlier(compare_with, {}, metrics)
     gallery = Gallery("given", yardstick([], metrics)) if reports.html is not None else None
-    evaluation = evaluate_unreferenced(question, sources, scorers, watch, gallery)
+    evaluation = evaluate_unreferenced(question, sources, scorers, watch, gallery, request.batch)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
     reports.write(evaluation, gallery)

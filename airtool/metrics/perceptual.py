@@ -1,4 +1,4 @@
-"""LPIPS, MUSIQ and every other per-picture metric of pyiqa: the one door to that library.
+"""LPIPS, MUSIQ, FID and the other metrics of pyiqa: the one door to that library.
 
 pyiqa is large, slow to import and licensed for non-commercial use, so it is imported only when one of its metrics is
 asked for. Nothing is downloaded: learned metrics need files that are published elsewhere, and whoever lacks one is told
@@ -11,7 +11,7 @@ import os
 import re
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -22,14 +22,19 @@ import numpy as np
 import numpy.typing as npt
 
 from airtool.errors import AirtoolError, PictureError, UsageError
+from airtool.metrics.frechet import InceptionFeatures
+from airtool.torchvision import mend_torchvision
 
 Pixels = npt.NDArray[np.float32]
 
 HASHED = re.compile(r"-([0-9a-f]{8,64})\.pth$")
 """Published metric files carry the beginning of their sha256 in their names."""
 
-NOT_OF_PICTURES = ("fid", "sfid", "fid_dinov2", "inception_score", "clipscore")
-"""Metrics of pyiqa that compare whole folders, or a picture with a sentence."""
+OF_SETS = ("fid",)
+"""Metrics that have one value for all pictures together."""
+
+NOT_OF_PICTURES = ("sfid", "fid_dinov2", "inception_score", "clipscore")
+"""Other metrics of pyiqa that need whole folders, or compare a picture with a sentence."""
 
 LONGEST_REASON = 200
 """Characters of another library's message that are passed on."""
@@ -37,6 +42,10 @@ LONGEST_REASON = 200
 
 class MissingMetricError(AirtoolError):
     """A metric cannot be computed here; the message says what is missing and where to get it."""
+
+
+class UnknownMetricError(MissingMetricError):
+    """pyiqa knows no such metric, or none that measures pictures."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Traits:
     needs_ground_truth: bool
     library: str
     """pyiqa with its version."""
+    of_set: bool = False
+    """Whether all pictures together have one value, for `airtool.metrics.frechet`, instead of one each."""
 
 
 class PerceptualMetric:
@@ -59,30 +70,39 @@ class PerceptualMetric:
         self._network = network
 
     def score(self, picture: Pixels, ground_truth: Pixels | None = None) -> float:
-        """The metric's value, in its own unit; NaN where it is not defined.
+        """The value of one picture, computed by itself, so that no other one changes it. Otherwise as `scores`."""
+        return self.scores([picture], None if ground_truth is None else [ground_truth])[0]
 
-        picture, ground_truth: (H, W, 3) float32 RGB, sRGB; of one size; clipped to [0, 1] and rounded to the 8 bits
-        that a file would hold. Each picture is computed by itself, so that no other one changes its value.
-        Raises UsageError when a ground truth is needed and not given, PictureError when this picture has no value:
-        many metrics take no small pictures.
+    def scores(self, pictures: Sequence[Pixels], ground_truths: Sequence[Pixels] | None = None) -> list[float]:
+        """The metric's values of several pictures at once, in its own unit; NaN where one is not defined.
+
+        pictures, ground_truths: as many (H, W, 3) float32 RGB, sRGB, all of one size; clipped to [0, 1] and rounded to
+        the 8 bits that a file would hold. Values of several at once may differ from those of each by rounding errors.
+        Raises UsageError when ground truths are needed and not given, PictureError when a picture has no value (many
+        metrics take no small pictures) or the metric takes one picture at a time.
         """
-        if self.traits.needs_ground_truth and ground_truth is None:
+        if self.traits.needs_ground_truth and ground_truths is None:
             raise UsageError(f"{self.traits.name} compares with ground truths: give --gt")
-        inputs = [_tensor(picture)]
-        if self.traits.needs_ground_truth and ground_truth is not None:
-            inputs.append(_tensor(ground_truth))
+        inputs = [_tensor(pictures)]
+        if self.traits.needs_ground_truth and ground_truths is not None:
+            inputs.append(_tensor(ground_truths))
+        import torch
+
         try:
             with _silent():
-                return float(self._network(*inputs))
+                values = [float(value) for value in torch.as_tensor(self._network(*inputs)).flatten()]
         except Exception as error:
             raise PictureError(f"{self.traits.name} cannot be computed: {_reason(error)}") from error
+        if len(values) != len(pictures):
+            raise PictureError(f"{self.traits.name} takes one picture at a time")
+        return values
 
 
 def find_metric(name: str) -> Traits:
     """Look up a metric of pyiqa by its name, in capitals or not.
 
-    Raises UsageError for a name that pyiqa does not know or that is no measure of a picture, MissingMetricError when
-    pyiqa cannot be imported.
+    Raises UnknownMetricError for a name that pyiqa does not know or that is no measure of pictures, MissingMetricError
+    when pyiqa cannot be imported.
     """
     pyiqa = _import_pyiqa()
     configs = {key: value for key, value in _configs().items() if key not in NOT_OF_PICTURES}
@@ -90,38 +110,55 @@ def find_metric(name: str) -> Traits:
     if spelled is None:
         close = difflib.get_close_matches(name.casefold(), configs)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise UsageError(f"unknown metric '{name}': pyiqa has no measure of pictures by that name{hint}")
+        raise UnknownMetricError(f"unknown metric '{name}': pyiqa has no measure of pictures by that name{hint}")
     config = configs[spelled]
     return Traits(
         name=spelled,
         lower_is_better=bool(config.get("lower_better", False)),
-        needs_ground_truth=config.get("metric_mode") == "FR",
+        needs_ground_truth=config.get("metric_mode") == "FR" or spelled in OF_SETS,
         library=f"pyiqa {pyiqa.__version__}",
+        of_set=spelled in OF_SETS,
     )
 
 
 def open_metric(name: str, weights: Path | None = None, device: str = "cpu") -> PerceptualMetric:
-    """Make a metric of pyiqa ready.
+    """Make a metric of pyiqa ready that judges single pictures, as `open_inception` does.
 
-    weights: a folder laid out like PyTorch's hub folder (``checkpoints/``, ``pyiqa/``); None: that folder itself.
-    device: as PyTorch calls it. Raises UsageError as `find_metric` does, MissingMetricError when pyiqa or a file is
-    missing or damaged.
+    Also raises UsageError for one that has a single value for all pictures.
     """
     traits = find_metric(name)
+    if traits.of_set:
+        raise UsageError(f"{traits.name} is no measure of a single picture")
+    return PerceptualMetric(traits, _ready(traits, weights, device))
+
+
+def open_inception(name: str, weights: Path | None = None, device: str = "cpu") -> InceptionFeatures:
+    """Make the network ready whose features a metric of whole sets compares.
+
+    weights: a folder laid out like PyTorch's hub folder (``checkpoints/``, ``pyiqa/``); None: that folder itself.
+    device: as PyTorch calls it. Raises UnknownMetricError as `find_metric` does, MissingMetricError when pyiqa or a
+    file is missing or damaged.
+    """
+    import torch
+
+    return InceptionFeatures(_ready(find_metric(name), weights, device).net.model, torch.device(device))
+
+
+def _ready(traits: Traits, weights: Path | None, device: str) -> Any:
+    """pyiqa's own object for a metric, with its weights."""
     import pyiqa
     import torch
 
     # Networks draw random values before they load their own.
     with torch.random.fork_rng(devices=[]), _guarded(weights):
         try:
-            network = pyiqa.create_metric(traits.name, device=torch.device(device))
+            return pyiqa.create_metric(traits.name, device=torch.device(device))
         except MissingMetricError as error:
             raise MissingMetricError(f"{traits.name}: {error}") from None
         except Exception as error:
             if missing := _missing_file(error):
                 raise MissingMetricError(f"{traits.name}: {missing}") from None
             raise MissingMetricError(f"{traits.name} cannot be made ready: {_reason(error)}") from None
-    return PerceptualMetric(traits, network)
 
 
 def check_file(path: Path) -> None:
@@ -134,17 +171,17 @@ def check_file(path: Path) -> None:
             raise MissingMetricError(f"{path} is damaged (its sha256 is not that of its name): get it again")
 
 
-def _tensor(picture: Pixels) -> Any:
+def _tensor(pictures: Sequence[Pixels]) -> Any:
     import torch
 
-    rounded = np.rint(np.clip(picture, 0.0, 1.0) * np.float32(255)) / np.float32(255)
-    return torch.from_numpy(np.ascontiguousarray(rounded.transpose(2, 0, 1)[np.newaxis], dtype=np.float32))
+    rounded = np.rint(np.clip(np.stack(pictures), 0.0, 1.0) * np.float32(255)) / np.float32(255)
+    return torch.from_numpy(np.ascontiguousarray(rounded.transpose(0, 3, 1, 2), dtype=np.float32))
 
 
 def _import_pyiqa() -> Any:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # makes what is missing fail at once
     try:
-        _mend_torchvision()
+        mend_torchvision()
         with _silent():
             import pyiqa
     except ImportError as error:
@@ -159,28 +196,6 @@ def _configs() -> dict[str, dict[str, Any]]:
     from pyiqa.default_model_configs import DEFAULT_CONFIGS
 
     return dict(DEFAULT_CONFIGS)
-
-
-_LIBRARIES: list[Any] = []
-"""Keeps the registration below alive: it ends with the object."""
-
-
-def _mend_torchvision() -> None:
-    """Let torchvision load beside a CPU build of PyTorch.
-
-    Its compiled part is then missing, and its import fails on operators that it only wants to describe. Registering
-    them by name is enough; nothing here calls them.
-    """
-    import torch
-
-    try:
-        import torchvision
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _LIBRARIES.append(library)
-        import torchvision  # noqa: F401
 
 
 @contextmanager

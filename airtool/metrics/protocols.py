@@ -152,7 +152,8 @@ PROMPTIR = Protocol(
 )
 """What the all-in-one papers since AirNet and PromptIR (Potlapalli et al., NeurIPS 2023) print.
 
-Their scripts crop before restoring. Its SSIM reads higher than that with a Gaussian window.
+Their scripts crop before restoring. Against a Gaussian window its SSIM reads higher on noise and lower on rain; by how
+much, and what every other choice costs, stands in docs/protocols.md.
 """
 
 NDR = Protocol(

@@ -79,7 +79,7 @@ def compare(evaluation: Evaluation, earlier: Earlier) -> Comparison:
     shared = [name for name in both if _size(here[name]) == _size(there[name])]
     comparable = [name for name in evaluation.protocols if _same(evaluation.protocols, earlier.protocols, name)]
     every = [*evaluation.protocols, *(name for name in earlier.protocols if name not in evaluation.protocols)]
-    statements = {metric.name: metric.statement for metric in evaluation.metrics if metric.missing is None}
+    statements = {metric.name: metric.statement for metric in evaluation.picture_metrics if metric.missing is None}
     alike = [name for name in statements if _same(statements, earlier.metrics, name)]
     every_metric = dict.fromkeys([*statements, *earlier.metrics])
     return Comparison(
@@ -128,7 +128,7 @@ def _earlier(path: str, report: Mapping[str, Any]) -> Earlier:
     metrics = {
         str(name): str(metric["statement"])
         for name, metric in report.get("metrics", {}).items()
-        if metric["missing"] is None
+        if metric["missing"] is None and not metric.get("of_set")
     }
     pictures = {entry["picture"]: _result(entry, protocols, metrics) for entry in report["pictures"]}
     for stage in STAGES:

@@ -26,7 +26,7 @@ from airtool.reports.several import (
     overview_cells,
     overview_header,
 )
-from airtool.reports.words import METRIC, PSNR, SSIM, notes, number
+from airtool.reports.words import METRIC, PSNR, PUBLISHED_SSIM, SSIM, notes, number
 
 MAX_FAILURES = 200
 """Most failures that are spelt out."""
@@ -176,7 +176,7 @@ def _summary(evaluation: Evaluation) -> str:
     parts.append(f'<p class="hint">{escape(words.INTERVALS)}.</p>')
     if evaluation.published:
         rows = [
-            (row.method, row.protocol, number(row.psnr, PSNR), number(row.ssim, SSIM), row.source)
+            (row.method, row.protocol, number(row.psnr, PSNR), number(row.ssim, PUBLISHED_SSIM), row.source)
             for row in evaluation.published
         ]
         method = (evaluation.restoration or {}).get("method")

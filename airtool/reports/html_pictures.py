@@ -98,19 +98,21 @@ def every_picture(evaluation: Evaluation) -> str:
         hint += f" The {MAX_ROWS} worst of {len(results)} pictures; a report by --csv has all."
         results = worst(evaluation, MAX_ROWS)
     columns: list[tuple[Stage, str]] = [(stage, name) for name in evaluation.protocols for stage in evaluation.stages]
-    header = ["picture", "width", "height", "seconds"]
+    header = ["picture"]
     for stage, protocol in columns:
         header += [f"{stage} PSNR {protocol}", f"{stage} SSIM {protocol}"]
-    metrics = [(stage, metric.name) for metric in evaluation.metrics for stage in evaluation.stages]
-    header += [f"{stage} {metric}" for stage, metric in metrics]
     both = len(evaluation.stages) > 1
     header += [f"gain PSNR {protocol}" for protocol in evaluation.protocols] if both else []
+    metrics = [(stage, metric.name) for metric in evaluation.picture_metrics for stage in evaluation.stages]
+    header += [f"{stage} {metric}" for stage, metric in metrics]
+    timed = any(result.seconds is not None for result in results)
+    header += ["seconds", "width", "height"] if timed else ["width", "height"]
     headings = "".join(
         f'<th scope="col" aria-sort="none"{class_("num" if index else "")}>'
         f'<button type="button">{escape(text)}</button></th>'
         for index, text in enumerate(header)
     )
-    rows = "".join(_picture(evaluation, result, columns, metrics, both) for result in results)
+    rows = "".join(_picture(evaluation, result, columns, metrics, both, timed) for result in results)
     table = f'<table class="sortable pictures"><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table>'
     return section("Every picture", f'<p class="hint">{hint}</p>', scrolling("Every picture", table, tall=True))
 
@@ -121,18 +123,20 @@ def _picture(
     columns: Sequence[tuple[Stage, str]],
     metrics: Sequence[tuple[Stage, str]],
     both: bool,
+    timed: bool,
 ) -> str:
-    seconds = math.nan if result.seconds is None else result.seconds
-    figures = [(result.width, "d"), (result.height, "d"), (seconds, ".2f")]
+    figures: list[tuple[float, str]] = []
     for stage, protocol in columns:
         score = result.scores[stage][protocol]
         figures += [(score.psnr, PSNR), (score.ssim, SSIM)]
-    figures += [(result.metrics[stage][metric], METRIC) for stage, metric in metrics]
     if both:
         figures += [
             (result.scores["restored"][name].psnr - result.scores["input"][name].psnr, f"+{PSNR}")
             for name in evaluation.protocols
         ]
+    figures += [(result.metrics[stage][metric], METRIC) for stage, metric in metrics]
+    figures += [(math.nan if result.seconds is None else result.seconds, ".2f")] if timed else []
+    figures += [(result.width, "d"), (result.height, "d")]
     cells = "".join(
         f'<td class="num{" loss-figure" if form[0] == "+" and value < 0 else ""}" data-v="{_sortable(value)}">'
         f"{number(value, form)}</td>"

@@ -7,7 +7,7 @@ from airtool.images.names import shown
 from airtool.reports import words
 from airtool.reports.ranking import worst, yardstick_of
 from airtool.reports.record import Evaluation, PictureResult, Stage
-from airtool.reports.words import METRIC, PSNR, SSIM, notes, number
+from airtool.reports.words import METRIC, PSNR, PUBLISHED_SSIM, SSIM, notes, number
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$#!{}])")
 """What CommonMark, its tables or mathematics in them would take for more than a character."""
@@ -30,7 +30,7 @@ def markdown(evaluation: Evaluation) -> str:
         parts.append(markdown_table(words.METRIC_HEADER, words.metric_cells(evaluation), right=(3,)))
     if evaluation.published:
         rows = [
-            (row.method, row.protocol, number(row.psnr, PSNR), number(row.ssim, SSIM), row.source)
+            (row.method, row.protocol, number(row.psnr, PSNR), number(row.ssim, PUBLISHED_SSIM), row.source)
             for row in evaluation.published
         ]
         header = ("method", "protocol", "PSNR (dB)", "SSIM", "source")
@@ -62,14 +62,14 @@ def _pictures(evaluation: Evaluation, results: Sequence[PictureResult]) -> str:
     header = ["picture", "size"]
     for stage, protocol in columns:
         header += [f"{stage} PSNR ({protocol})", f"{stage} SSIM ({protocol})"]
-    header += [f"{stage} {metric.name}" for metric in evaluation.metrics for stage in evaluation.stages]
+    header += [f"{stage} {metric.name}" for metric in evaluation.picture_metrics for stage in evaluation.stages]
     rows = []
     for result in results:
         row = [shown(result.picture), f"{result.width}x{result.height}"]
         for stage, protocol in columns:
             score = result.scores[stage][protocol]
             row += [number(score.psnr, PSNR), number(score.ssim, SSIM)]
-        for metric in evaluation.metrics:
+        for metric in evaluation.picture_metrics:
             row += [number(result.metrics[stage][metric.name], METRIC) for stage in evaluation.stages]
         rows.append(row)
     return markdown_table(header, rows, right=range(2, len(header)))

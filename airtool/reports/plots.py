@@ -8,8 +8,11 @@ from html import escape
 WIDTH, HEIGHT = 420, 290
 """Of the drawing, in its own units; the page scales it."""
 
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 46
-"""Margins around the field of a plot, for ticks and labels."""
+RIGHT, TOP, BOTTOM = 14, 14, 46
+"""Margins around the field of a plot, for ticks and labels; the left one is as wide as its ticks need."""
+
+TITLE, DIGIT = 30, 7.5
+"""Width of the vertical axis's label with the gaps beside it, and of a digit of its ticks."""
 
 TICKS = 6
 """About how many ticks an axis has."""
@@ -61,8 +64,8 @@ def histogram(title: str, label: str, values: Sequence[float]) -> str:
     for value in values:
         counts[min(int((value - edges[0]) / step), len(counts) - 1)] += 1
     every = max(1, math.ceil(len(edges) / (TICKS + 2)))
-    x = Axis(label, edges, LEFT, WIDTH - RIGHT)
     y = Axis("pictures", ticks(0, max(counts), TICKS, whole=True), HEIGHT - BOTTOM, TOP)
+    x = Axis(label, edges, _left(y), WIDTH - RIGHT)
     marks = [
         f'<rect class="{"loss" if high <= step * 1e-6 else "bar"}" x="{x.at(low) + 0.5:.1f}" y="{y.at(count):.1f}" '
         f'width="{x.at(high) - x.at(low) - 1:.1f}" height="{y.at(0) - y.at(count):.1f}">'
@@ -83,8 +86,8 @@ def scatter(title: str, x_label: str, y_label: str, points: Sequence[Point]) -> 
     """
     values = [value for point in points for value in (point.x, point.y)]
     both = ticks(min(values), max(values), TICKS)
-    x = Axis(x_label, both, LEFT, WIDTH - RIGHT)
     y = Axis(y_label, both, HEIGHT - BOTTOM, TOP)
+    x = Axis(x_label, both, _left(y), WIDTH - RIGHT)
     spots: dict[tuple[int, int], list[Point]] = {}
     for point in points:
         spots.setdefault((round(x.at(point.x)), round(y.at(point.y))), []).append(point)
@@ -104,10 +107,10 @@ def labelled(title: str, x_label: str, y_label: str, points: Sequence[Point]) ->
 
     All text is escaped.
     """
-    # Labels of short times have many digits, half of which lie to the right of the last tick.
-    x = Axis(x_label, ticks(0, max(point.x for point in points), TICKS), LEFT, WIDTH - 2 * RIGHT)
     heights = [point.y for point in points]
     y = Axis(y_label, ticks(min(heights), max(heights), TICKS), HEIGHT - BOTTOM, TOP)
+    # Labels of short times have many digits, half of which lie to the right of the last tick.
+    x = Axis(x_label, ticks(0, max(point.x for point in points), TICKS), _left(y), WIDTH - 2 * RIGHT)
     middle = (x.start + x.end) / 2
     marks = []
     for point in points:
@@ -133,6 +136,11 @@ def ticks(low: float, high: float, count: int, whole: bool = False) -> tuple[flo
         step = max(step, 1.0)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return tuple(round(index * step, 9) for index in range(first, max(last, first + 1) + 1))
+
+
+def _left(y: Axis) -> float:
+    """Where the field begins beside a vertical axis."""
+    return TITLE + DIGIT * max(len(y.text(tick)) for tick in y.ticks)
 
 
 def _told(points: Sequence[Point]) -> str:

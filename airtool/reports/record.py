@@ -1,5 +1,6 @@
 """What a run did, as plain records: the one source of every report about it."""
 
+import math
 import platform
 import sys
 from collections.abc import Callable, Mapping
@@ -39,6 +40,8 @@ class Metric:
     """None where that is not known, as the library that would know is not there."""
     missing: str | None = None
     """Why there are no figures, in one line that says what to get and where; None when there are."""
+    of_set: bool = False
+    """Whether all pictures together have one value, and none of them its own."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,8 @@ class Evaluation:
     """How this run differs from an earlier one, if that was asked for."""
     metrics: tuple[Metric, ...] = ()
     """Further metrics, in the order asked for."""
+    of_sets: Mapping[str, Mapping[Stage, Aggregate]] = field(default_factory=dict)
+    """The value of all pictures together as `Aggregate.mean`, by metric and stage, for metrics that have such."""
 
     @property
     def judged(self) -> Stage:
@@ -230,7 +235,15 @@ class Evaluation:
     @cached_property
     def metric_summary(self) -> Mapping[str, MetricSummary]:
         """Means of the further metrics by their names; kept likewise."""
-        return {metric.name: _metric_summary(self, metric.name) for metric in self.metrics}
+        return {
+            metric.name: _set_summary(self, metric.name) if metric.of_set else _metric_summary(self, metric.name)
+            for metric in self.metrics
+        }
+
+    @property
+    def picture_metrics(self) -> tuple[Metric, ...]:
+        """Those of the further metrics that every picture has a value of."""
+        return tuple(metric for metric in self.metrics if not metric.of_set)
 
     @property
     def complete(self) -> bool:
@@ -290,6 +303,12 @@ def _metric_summary(evaluation: Evaluation, metric: str) -> MetricSummary:
     }
     means = {stage: aggregate(values[stage].values()) for stage in evaluation.stages}
     return MetricSummary(means, paired(values["restored"], values["input"]) if len(means) > 1 else None)
+
+
+def _set_summary(evaluation: Evaluation, metric: str) -> MetricSummary:
+    nothing = Aggregate(math.nan, None, finite=0, infinite=0, undefined=len(evaluation.results))
+    found = evaluation.of_sets.get(metric, {})
+    return MetricSummary({stage: found.get(stage, nothing) for stage in evaluation.stages}, change=None)
 
 
 def _mean(psnr: Mapping[str, float], ssim: Mapping[str, float]) -> Mean:

@@ -29,6 +29,7 @@ def payload(evaluation: Evaluation) -> dict[str, Any]:
                 "statement": metric.statement,
                 "lower_is_better": metric.lower_is_better,
                 "missing": metric.missing,
+                "of_set": metric.of_set,
                 **evaluation.metric_summary[metric.name].means,
                 "change": evaluation.metric_summary[metric.name].change,
             }
@@ -45,7 +46,7 @@ def payload(evaluation: Evaluation) -> dict[str, Any]:
                 "height": result.height,
                 "seconds": result.seconds,
                 **result.scores,
-                **({"metrics": result.metrics} if evaluation.metrics else {}),
+                **({"metrics": result.metrics} if evaluation.picture_metrics else {}),
             }
             for result in evaluation.results
         ],
@@ -61,7 +62,7 @@ def csv_columns(evaluation: Evaluation) -> list[str]:
         for protocol in evaluation.protocols
         for metric in ("psnr", "ssim")
     ]
-    metrics = [f"{stage}_{metric.name}" for stage in evaluation.stages for metric in evaluation.metrics]
+    metrics = [f"{stage}_{metric.name}" for stage in evaluation.stages for metric in evaluation.picture_metrics]
     return ["picture", "width", "height", "seconds", *scores, *metrics, "error"]
 
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from airtool.metrics.aggregate import Paired, paired
 from airtool.reports.record import Evaluation, seconds_per_megapixel
-from airtool.reports.words import METRIC, PSNR, SSIM, number, span
+from airtool.reports.words import METRIC, PSNR, PUBLISHED_SSIM, SSIM, number, span
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _versus(first: Evaluation, second: Evaluation) -> Versus:
     )
     metrics = {
         metric.name: paired(values(first, metric.name), values(second, metric.name))
-        for metric in first.metrics
+        for metric in first.picture_metrics
         if metric.missing is None
     }
     sample = first.question.sample or second.question.sample
@@ -110,7 +110,7 @@ def overview_cells(evaluations: Sequence[Evaluation], published: bool = True) ->
                     row.protocol,
                     number(row.psnr, PSNR),
                     "",
-                    number(row.ssim, SSIM),
+                    number(row.ssim, PUBLISHED_SSIM),
                     *[""] * (2 + len(metrics)),
                 )
                 # A method that failed on a picture has none, as it did not measure the whole set.

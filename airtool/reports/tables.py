@@ -116,7 +116,7 @@ def published_table(evaluation: Evaluation) -> Table:
     table.add_column("SSIM", justify="right")
     table.add_column("source")
     for row in evaluation.published:
-        figures = words.number(row.psnr, words.PSNR), words.number(row.ssim, words.SSIM)
+        figures = words.number(row.psnr, words.PSNR), words.number(row.ssim, words.PUBLISHED_SSIM)
         table.add_row(row.method, row.protocol, *figures, row.source)
     return table
 

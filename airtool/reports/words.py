@@ -26,6 +26,9 @@ INTERVALS = (
 PSNR, SSIM, METRIC = ".2f", ".4f", ".4f"
 """Formats of the figures."""
 
+PUBLISHED_SSIM = ".3f"
+"""Papers print three digits: a fourth one would be ours."""
+
 
 def number(value: float | None, form: str) -> str:
     """A figure, or a dash for one that is missing or not defined."""
@@ -106,16 +109,20 @@ def settings(values: Mapping[str, Any]) -> str:
     for key, value in values.items():
         if isinstance(value, Mapping):
             value = f"({settings(value)})"
-        if value is not None and value != [] and value != ():
+        if not _says_nothing(value):
             parts.append(f"{key.replace('_', ' ')} {value}")
     return ", ".join(parts)
+
+
+def _says_nothing(value: object) -> bool:
+    return value is None or value in ("", [], ())
 
 
 def facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     """What a reader needs to repeat the run, as labels and texts."""
     told = [("Measured", subject(evaluation))]
     for key, value in (evaluation.restoration or {}).items():
-        if value is not None and value != [] and value != ():
+        if not _says_nothing(value):
             text = settings(value) if isinstance(value, Mapping) else shown(str(value))
             told.append((key.replace("_", " ").capitalize() if key != "sha256" else "Weights sha256", text))
     pace = seconds_per_megapixel(evaluation)

@@ -12,28 +12,30 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from airtool.errors import UsageError
-from airtool.images.files import write_atomic
+from airtool.images.files import NO_FILE, is_no_file, write_atomic
 from airtool.images.formats import by_suffix
 from airtool.images.names import shown
 
 STDOUT = "-"
 """The path that stands for standard output."""
 
-FORMULA = ("=", "+", "-", "@", "\t")
-"""What makes a spreadsheet take a cell for a formula."""
+FORMULA = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What makes a spreadsheet take a cell for a formula; the last four are the wide forms of the first four."""
 
 
 def check_target(target: str, option: str) -> None:
     """Find out before the work whether a report can be written where `option` asks for it.
 
-    Raises UsageError when the folder is missing or closed, or `target` is itself a folder or an existing picture. An
-    existing report is replaced.
+    Raises UsageError when the folder is missing or closed, or `target` is itself a folder, a device or an existing
+    picture. An existing report is replaced; so is a link, never what it leads to.
     """
     if target == STDOUT:
         return
     path = Path(target)
     if path.is_dir():
         raise UsageError(f"{option} {shown(target)} is a folder: name a file in it, or - for standard output")
+    if is_no_file(path):
+        raise UsageError(f"{option} {shown(target)}: {NO_FILE}")
     if not path.parent.is_dir():
         raise UsageError(f"{option} {shown(target)}: the folder {shown(path.parent)} does not exist; create it first")
     if not os.access(path.parent, os.W_OK):
@@ -58,8 +60,9 @@ def write_csv(target: str | Path, columns: Sequence[str], rows: Iterable[Mapping
     """Write rows as UTF-8 CSV with a header line to a file (atomically) or to stdout (``"-"``).
 
     Infinite numbers are written as ``inf`` and ``-inf``; NaN, None and missing values stay empty. Text that begins
-    like a formula (``=``, ``+``, ``-``, ``@`` or a tab) gets an apostrophe before it, since a spreadsheet would compute
-    it; numbers stay as they are. A carriage return, where readers may see the end of a row, is written as ``\\r``.
+    like a formula (``=``, ``+``, ``-``, ``@``, a tab or a new line) gets an apostrophe before it, since a spreadsheet
+    would compute it; numbers stay as they are. A carriage return, where readers may see the end of a row, is written
+    as ``\\r``.
     Raises ValueError for a row with a column that is not announced, AirtoolError when the file cannot be written.
     """
     text = io.StringIO()

@@ -20,7 +20,7 @@ LITERATURE = {
     "cbsd68", "urban100", "kodak24", "mcmaster", "rain100l", "rain100h", "rain1400", "outdoor-rain", "lhp-rain",
     "sots-outdoor", "sots-indoor", "dense-haze", "nh-haze", "gopro", "hide", "realblur-j", "lol-v1", "raindrop",
     "rainds-rd", "rainds-rs", "rainds-rdrs", "snow100k-s", "snow100k-l", "realsnow", "dpdd", "sidd", "live1",
-    "div2k", "realsr", "euvp", "turbid", "toled", "mixed",
+    "div2k", "realsr", "euvp", "turbid", "toled", "mixed", "mixed-cbsd68",
 }
 # fmt: on
 
@@ -41,8 +41,10 @@ OWN = {
     ("div2k", "DIV2K_valid_HR"): "DIV2K_valid_HR/0801.png",
     ("dense-haze", "N_hazy/N_GT, 51 to 55"): "hazy/51_hazy.png GT/51_GT.png",
     ("nh-haze", "N_hazy/N_GT, 51 to 55"): "55_hazy.png 55_GT.png",
-    ("dpdd", "test_c/source, test_c/target"): "test_c/source/1P0A0917.png test_c/target/1P0A0917.png",
-    ("dpdd", "inputC/target"): "test/inputC/1P0A0917.png test/target/1P0A0917.png",
+    ("dpdd", "test_c/source, test_c/target"): (
+        "test_c/source/1P0A0917.png test_c/target/1P0A0916.png test_c/source/1P0A0919.png test_c/target/1P0A0918.png"
+    ),
+    ("dpdd", "inputC/target"): "test/inputC/1P0A0917.png test/target/1P0A0916.png",
     ("euvp", "test_samples/Inp, test_samples/GTr"): "test_samples/Inp/test_p0_.jpg test_samples/GTr/test_p0_.jpg",
     ("euvp", "A/GTr_A"): "A/1.jpg GTr_A/1.jpg",
     ("gopro", "scene/blur, scene/sharp"): (
@@ -73,13 +75,14 @@ OWN = {
     ("raindrop", "data/gt, N_rain to N_clean"): "test_a/data/0_rain.png test_a/gt/0_clean.png",
     ("raindrop", "input/gt, N_rain to N_clean"): "test/input/11_rain.png test/gt/11_clean.png",
     ("raindrop", "N_rain/N_clean"): "0_rain.png 0_clean.png",
-    ("realsnow", "snow/gt"): "testing/snow/1.png testing/gt/1.png",
+    ("realsnow", "testing/snow, testing/gt"): "testing/snow/1.png testing/gt/1.png",
     ("realsr", "camera/Test/4, N_LR4 to N_HR"): (
         "Canon/Test/4/Canon_001_LR4.png Canon/Test/4/Canon_001_HR.png "
         "Nikon/Test/4/Nikon_001_LR4.png Nikon/Test/4/Nikon_001_HR.png"
     ),
     ("realsr", "N_LR4/N_HR"): "test_LR/Canon_001_LR4.png test_HR/Canon_001_HR.png",
     ("sidd", "noisy/gt"): "val/input_crops/0-1.png val/gt_crops/0-1.png",
+    ("sidd", "noisy/N_NOISY, gt/N_GT"): "val/noisy/0001_NOISY.png val/gt/0001_GT.png",
     ("sidd", "N_NOISY/N_GT"): "0001_001_S6/0001_NOISY_SRGB_010.PNG 0001_001_S6/0001_GT_SRGB_010.PNG",
     ("sots-indoor", "lq/gt, 1400_1 to 1400"): "lq/1400_1.webp gt/1400.webp lq/1400_10.webp gt/1400.webp",
     ("sots-indoor", "hazy/gt"): "hazy/1400_1.png gt/1400.png hazy/1400_10.png gt/1400.png",
@@ -92,6 +95,7 @@ OWN = {
         "turbid",
         "series/N, series/ref",
     ): ("Milk/1.jpg Milk/ref.jpg Milk/2.jpg Milk/ref.jpg DeepBlue/1.jpg DeepBlue/ref.jpg"),
+    ("turbid", "series/N, ref_series"): "DeepBlue/08.jpg ref_DeepBlue.jpg DeepBlue/09.jpg ref_DeepBlue.jpg",
 }
 for rain in ("rain100l", "rain100h"):
     OWN[rain, "rain-N/norain-N"] = "rainy/rain-001.png norain-001.png rainy/rain-002.png norain-002.png"
@@ -149,10 +153,10 @@ def test_every_file_is_complete(each: BenchSet) -> None:
 
 
 def test_synthesis_is_said_with_its_steps_and_seed() -> None:
-    mixed = SETS["mixed"]
-    orders = {tuple(step.name for step in parse_steps(bench.steps or "")) for bench in mixed.benches}
-    assert orders == set(permutations(("rain", "noise", "snow")))
-    assert mixed.layouts == SETS["kodak24"].layouts
+    for mixed, clean in (("mixed", "kodak24"), ("mixed-cbsd68", "cbsd68")):
+        orders = {tuple(step.name for step in parse_steps(bench.steps or "")) for bench in SETS[mixed].benches}
+        assert orders == set(permutations(("rain", "noise", "snow")))
+        assert (SETS[mixed].layouts, SETS[mixed].pictures) == (SETS[clean].layouts, SETS[clean].pictures)
     steps = {
         bench.name: (bench.steps, bench.seed) for name in LITERATURE for bench in SETS[name].benches if bench.steps
     }
@@ -206,6 +210,24 @@ def test_what_does_not_belong_is_counted_and_what_lacks_a_partner_named(tmp_path
     assert found.degraded_left == ("rainy/rain-001.png", "rainy/rain-002.png")
     assert found.ground_truth_left == ("norain-004.png",)
     assert (found.others, found.unpaired, found.state) == (1, 1, "sample")
+
+
+def test_clean_pictures_of_the_training_part_are_passed_over(tmp_path: Path) -> None:
+    tree(tmp_path, "test/test-long-shot/1from.png", "GT/1from.png", "GT/9from.png", "train/9from.png")
+    found = recognise(SETS["hide"], tmp_path)
+    assert paired(found) == ["test/test-long-shot/1from.png", "GT/1from.png"]
+    assert (found.degraded_left, found.ground_truth_left) == ((), ())
+
+
+@pytest.mark.parametrize("left", ["test_c/target/1P0A0916.png", "test_c/source/1P0A0919.png"])
+def test_pictures_that_pair_up_in_order_do_so_only_without_remainder(tmp_path: Path, left: str) -> None:
+    names = OWN["dpdd", "test_c/source, test_c/target"].split()
+    tree(tmp_path, *(name for name in names if name != left))
+    found = recognise(SETS["dpdd"], tmp_path)
+    assert found.pairs == ()
+    assert len(found.degraded_left) + len(found.ground_truth_left) == 3
+    tree(tmp_path, left.replace("0916", "0912").replace("0919", "0923"))  # as many of each, but not the right ones
+    assert recognise(SETS["dpdd"], tmp_path).pairs == ()
 
 
 def test_names_are_below_the_degraded_pictures_so_that_kept_results_pair_again(tmp_path: Path) -> None:
@@ -319,6 +341,7 @@ def test_templates() -> None:
         ({"layouts": [{"name": "x", "degraded": "lq/{id}", "ground_truth": "gt/{n}"}]}, "same placeholders"),
         ({"layouts": [{"name": "x", "ground_truth": "gt/{n}"}]}, "does not suit"),
         ({"layouts": [{"name": "x"}]}, "must have degraded"),
+        ({"layouts": [{"name": "x", "degraded": "lq/{id}", "ground_truth": "gt/{id}", "gap": 1}]}, "pictures in order"),
         ({"benches": []}, "contradict"),
         ({"benches": [{}, {}]}, "same name"),
         ({"benches": [{"steps": "noise:25"}]}, "steps without seed"),

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from airtool.benches.evaluate import evaluate, task_of_pairs, task_of_results, task_of_synthesis
-from airtool.benches.kept import plan_kept
+from airtool.benches.evaluate import Task, evaluate, task_of_pairs, task_of_results, task_of_synthesis
+from airtool.benches.kept import Kept, identity, plan_kept
 from airtool.errors import PictureError, UsageError
 from airtool.images.picture import Picture
 from airtool.metrics.protocols import parse_protocols
@@ -46,6 +46,11 @@ class Stumbling(Blur):
         return restored.with_rgb(restored.rgb * np.float32(math.nan)) if len(self.seen) == 2 else restored
 
 
+def kept_in(folder: Path, task: Task, restorer: Blur) -> Kept:
+    made_with = identity(None, task.question, restorer.describe())
+    return Kept(plan_kept(task.pairs, str(folder)), folder, made_with)
+
+
 def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
@@ -69,10 +74,9 @@ def test_inputs_are_measured_without_a_restorer(folders: tuple[Path, Path]) -> N
         assert (result.width, result.height, result.seconds) == (80, 64, None)
 
 
-def test_restored_values_are_measured_before_they_are_rounded(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_restored_values_are_measured_before_they_are_rounded(folders: tuple[Path, Path]) -> None:
     lq, gt = folders
-    task = task_of_pairs(str(lq), str(gt))
-    evaluation = evaluate(task, (RGB, NDR), Blur(), plan_kept(task.pairs, str(tmp_path / "kept")))
+    evaluation = evaluate(task_of_pairs(str(lq), str(gt)), (RGB, NDR), Blur())
     assert evaluation.stages == ("input", "restored")
     assert evaluation.restoration == {"method": "blur", "weights": None}
     for name, result in by_name(evaluation).items():
@@ -87,16 +91,18 @@ def test_restored_values_are_measured_before_they_are_rounded(folders: tuple[Pat
         assert result.seconds > 0
 
 
-def test_kept_pictures_measure_the_same_under_an_8_bit_protocol(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_kept_pictures_are_what_is_measured(folders: tuple[Path, Path], tmp_path: Path) -> None:
     lq, gt = folders
     task, kept = task_of_pairs(str(lq), str(gt)), tmp_path / "kept"
-    first = evaluate(task, (RGB,), Blur(), plan_kept(task.pairs, str(kept)))
+    # The float protocol would see the rounding of the files, if they were not what is measured.
+    first = evaluate(task, (RGB, NDR), Blur(), reuse=kept_in(kept, task, Blur()))
     assert sorted(p.relative_to(kept).as_posix() for p in kept.rglob("*.*")) == [
         "animals/chelsea.png",
         "astronaut.png",
         "coffee.png",
+        "kept.jsonl",
     ]
-    second = evaluate(task_of_results(str(kept), str(gt)), (RGB,))
+    second = evaluate(task_of_results(str(kept), str(gt)), (RGB, NDR))
     assert second.stages == ("restored",)
     assert {n: r.scores["restored"] for n, r in by_name(second).items()} == {
         n: r.scores["restored"] for n, r in by_name(first).items()
@@ -108,8 +114,8 @@ def test_kept_pictures_replace_nothing_and_mix_with_nothing(folders: tuple[Path,
     task, kept = task_of_pairs(str(lq), str(gt)), tmp_path / "kept"
     kept.mkdir()
     (kept / "coffee.png").write_bytes(b"precious")
-    with pytest.raises(UsageError, match=r"already there: .*coffee\.png"):
-        plan_kept(task.pairs, str(kept))
+    with pytest.raises(UsageError, match=r"already there, with no kept\.jsonl .*coffee\.png"):
+        kept_in(kept, task, Blur())
     for inside in (lq, gt / "animals", gt / "new"):
         with pytest.raises(UsageError, match="lies inside"):
             plan_kept(task.pairs, str(inside))
@@ -122,9 +128,11 @@ def test_kept_pictures_replace_nothing_and_mix_with_nothing(folders: tuple[Path,
 
 def test_figures_survive_when_a_picture_cannot_be_kept(folders: tuple[Path, Path], tmp_path: Path) -> None:
     task = task_of_pairs(*map(str, folders))
-    kept = plan_kept(task.pairs, str(tmp_path / "kept"))
+    kept = kept_in(tmp_path / "kept", task, Blur())
+    (tmp_path / "kept/kept.jsonl").unlink()
+    (tmp_path / "kept").rmdir()
     (tmp_path / "kept").write_bytes(b"a file has taken the place of the folder")
-    evaluation = evaluate(task, (RGB,), Blur(), kept)
+    evaluation = evaluate(task, (RGB,), Blur(), reuse=kept)
     assert len(evaluation.results) == len(evaluation.failures) == 3
     assert all(str(tmp_path / "kept") in failure.reason for failure in evaluation.failures)
 
@@ -176,8 +184,8 @@ def test_mistakes_in_the_question_are_found_at_once(folders: tuple[Path, Path], 
         with pytest.raises(UsageError, match="standard input"):
             question()
     Path(lq, "extra.png").write_bytes(Path(gt, "coffee.png").read_bytes())
-    with pytest.raises(UsageError, match=r"1 without ground truth: extra\.png"):
-        task_of_pairs(lq, gt)
+    (left,) = task_of_pairs(lq, gt).left
+    assert (left.picture, left.reason.partition(":")[0]) == ("extra.png", f"{lq}/extra.png")
 
 
 def test_a_limit_makes_a_sample_and_says_so(folders: tuple[Path, Path]) -> None:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -68,8 +69,34 @@ def test_what_is_reported_is_what_is_kept(folders: tuple[Path, Path], weights: P
         assert (restored != degraded).any()
         expected = peak_signal_noise_ratio(clean, restored, data_range=255)
         assert picture["restored"]["rgb"]["psnr"] == pytest.approx(expected, abs=1e-6)
-    assert main([*command, "--keep", str(kept)]) == 2
-    assert "already there" in capfd.readouterr().err
+
+
+def test_an_interrupted_run_over_two_folders_goes_on(
+    folders: tuple[Path, Path], weights: Path, tmp_path: Path, capfd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airtool.engine.session import Session
+
+    lq, gt, kept = *folders, tmp_path / "kept"
+    command = ["evaluate", "--pairs", str(lq), str(gt), "--weights", str(weights), "--device", "cpu", "-q"]
+    command += ["--protocol", "ndr", "--keep", str(kept)]
+    assert main([*command, "--limit", "2", "--json", "-"]) == 0
+    first = json.loads(capfd.readouterr().out)
+    restored, restore = [], Session.restore_picture
+    monkeypatch.setattr(Session, "restore_picture", lambda self, picture: restored.append(1) or restore(self, picture))
+    assert main([*command, "--json", "-"]) == 0
+    second = json.loads(capfd.readouterr().out)
+    assert len(restored) == 1  # the two that were kept are not restored again
+    assert second["pictures"][:2] == first["pictures"]
+    assert "as their kept PNG files hold them" in str(first["notes"])
+    assert "2 of them were restored, and timed, in an earlier run" in str(second["notes"])
+
+    # Pictures of the same names from another folder are refused, not replaced.
+    files = {path: path.read_bytes() for path in kept.rglob("*.*")}
+    other = shutil.copytree(lq, tmp_path / "other")
+    command[2] = str(other)
+    assert main(command) == 2
+    assert "holds pictures of another run (other inputs): name another folder" in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in files} == files
 
 
 def test_table_json_and_csv_tell_the_same(folders: tuple[Path, Path], tmp_path: Path, capfd) -> None:
@@ -154,15 +181,32 @@ def test_one_bad_picture_is_reported_and_the_exit_code_is_1(folders: tuple[Path,
         assert sum(name in line for line in err.splitlines()) == 1
 
 
-def test_unmatched_files_are_listed_and_the_exit_code_is_2(folders: tuple[Path, Path], capfd) -> None:
+@pytest.mark.parametrize("question", ["--pairs", "--results"])
+def test_unmatched_files_are_named_and_counted_and_the_rest_is_measured(
+    folders: tuple[Path, Path], capfd, question: str
+) -> None:
     lq, gt = folders
     (gt / "coffee.png").rename(gt / "tea.png")
+    asked = ["--pairs", lq, gt, "--input-only"] if question == "--pairs" else ["--results", lq, "--gt", gt]
+    assert main(["evaluate", *map(str, asked), "--json", "-", "-q"]) == 1
+    out, err = capfd.readouterr()
+    assert err.splitlines() == [
+        f"airtool: {lq / 'coffee.webp'}: no ground truth goes with it by equal stems; complete or remove it",
+        f"airtool: {gt / 'tea.png'}: no picture goes with it by equal stems; complete or remove it",
+    ]
+    report = json.loads(out)
+    assert (report["measured"], report["failed"]) == (2, 2)
+    assert [failure["picture"] for failure in report["failures"]] == ["coffee.webp", "tea.png"]
+
+
+def test_nothing_that_pairs_up_is_exit_code_2(folders: tuple[Path, Path], capfd) -> None:
+    lq, gt = folders
+    for path in list(gt.rglob("*.png")):
+        path.rename(path.with_stem(f"{path.stem}-clean"))
     assert main(["evaluate", "--pairs", str(lq), str(gt)]) == 2
     out, err = capfd.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert "coffee.webp" in err
-    assert "tea.png" in err
+    assert (out, err.count("\n")) == ("", 1)
+    assert "no picture has a partner" in err
 
 
 @pytest.mark.parametrize(

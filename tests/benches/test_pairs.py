@@ -65,6 +65,15 @@ def test_pictures_left_over_on_both_sides_are_listed() -> None:
     assert "\n" not in message
 
 
+def test_what_is_left_over_may_be_told_instead_of_refused() -> None:
+    pairing = pair_sources(sources("a.png", "b.png"), sources("a.png", "d.png"), complete=False)
+    assert [pair.name for pair in pairing.pairs] == ["a"]
+    left = pairing.degraded_left, pairing.ground_truth_left
+    assert [[source.relative.as_posix() for source in side] for side in left] == [["b.png"], ["d.png"]]
+    with pytest.raises(UsageError, match="no picture has a partner"):
+        pair_sources(sources("x.png"), sources("y.png"), complete=False)
+
+
 def test_a_long_list_is_cut_and_counted() -> None:
     many = [f"{number}.png" for number in range(LISTED + 5)]
     with pytest.raises(UsageError, match=r"and 5 more"):

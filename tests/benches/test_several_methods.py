@@ -181,7 +181,7 @@ def test_a_second_run_reuses_what_is_kept_and_gives_the_same_figures(evaluate: R
 
 def test_what_another_run_kept_is_never_taken_for_this_one(evaluate: Run, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    command = ["--bench", "rain100l,cbsd68-25", "--keep", kept, "--json", "-"]
+    command = ["--bench", "rain100l,cbsd68-25", "--method", "ndr", "--keep", kept, "--json", "-"]
     assert evaluate(*command, "--bench", "rain100l")[0] == 0
     header = json.loads((kept / "rain100l/kept.jsonl").read_text().splitlines()[0])
     assert (header["bench"], header["restoration"]["method"], header["restoration"]["seed"]) == ("rain100l", "ndr", 0)

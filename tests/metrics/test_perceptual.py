@@ -1,6 +1,8 @@
 """pyiqa's metrics through the one door: real loading code on made-up weights, and clear words where they lack."""
 
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,8 @@ from skimage import data
 
 from airtool.errors import PictureError, UsageError
 from airtool.metrics import perceptual
-from airtool.metrics.perceptual import MissingMetricError, check_file, find_metric, open_metric
-from airtool.metrics.protocols import RGB
+from airtool.metrics.perceptual import MissingMetricError, UnknownMetricError, check_file, find_metric, open_metric
+from airtool.metrics.protocols import RGB, Y
 
 PHOTO = np.ascontiguousarray(data.astronaut()[:128, 180:308].astype(np.float32) / 255)
 NOISY = np.clip(PHOTO + np.random.default_rng(0).normal(0, 0.1, PHOTO.shape), 0, 1).astype(np.float32)
@@ -41,6 +43,14 @@ def test_musiq_needs_no_ground_truth_and_remembers_no_picture(metric_hub: Path) 
     assert first == again != other
     # A file holds 8 bits; so does what is scored.
     assert metric.score(np.rint(NOISY * np.float32(255)) / np.float32(255)) == other
+
+
+def test_several_at_once_have_the_values_of_each(metric_hub: Path) -> None:
+    lpips, musiq = open_metric("lpips", metric_hub), open_metric("musiq", metric_hub)
+    pictures, truths = [NOISY, PHOTO, NOISY[:, ::-1]], [PHOTO, NOISY, PHOTO]
+    each = [lpips.score(*two) for two in zip(pictures, truths, strict=True)]
+    assert lpips.scores(pictures, truths) == pytest.approx(each, abs=1e-5)
+    assert musiq.scores(pictures) == pytest.approx([musiq.score(picture) for picture in pictures], abs=1e-3)
 
 
 def test_loading_draws_nothing_from_the_random_numbers_of_the_run(metric_hub: Path) -> None:
@@ -95,14 +105,19 @@ def test_the_library_is_left_as_it_was(metric_hub: Path) -> None:
 
 @pytest.mark.usefixtures("metric_hub")
 def test_unknown_names() -> None:
-    with pytest.raises(UsageError, match=r"unknown metric 'musik': .* did you mean musiq"):
+    with pytest.raises(UnknownMetricError, match=r"unknown metric 'musik': .* did you mean musiq"):
         find_metric("musik")
-    with pytest.raises(UsageError, match="unknown metric 'fid'"):
+    with pytest.raises(UnknownMetricError, match="unknown metric 'sfid'"):
+        open_metric("sfid")
+    with pytest.raises(UsageError, match="fid is no measure of a single picture"):
         open_metric("fid")
 
 
 @pytest.mark.usefixtures("metric_hub")
 def test_pyiqa_and_our_own_protocol_agree() -> None:
-    # pyiqa computes in float32, hence the tolerances.
-    assert open_metric("ssimc").score(NOISY, PHOTO) == pytest.approx(RGB.ssim(NOISY, PHOTO), abs=5e-5)
+    assert open_metric("ssimc").score(NOISY, PHOTO) == pytest.approx(RGB.ssim(NOISY, PHOTO), abs=1e-5)
     assert open_metric("psnr").score(NOISY, PHOTO) == pytest.approx(RGB.psnr(NOISY, PHOTO), abs=1e-5)
+    # Its luma has the full range and is not rounded; ours has 219 of the 255 levels that both call the peak.
+    first, second = (np.rint(picture * np.float32(255)) / np.float32(255) for picture in (NOISY, PHOTO))
+    luma = replace(Y, quantise=False).psnr(first, second) - 20 * math.log10(255 / 219)
+    assert open_metric("psnry").score(NOISY, PHOTO) == pytest.approx(luma, abs=1e-5)

@@ -16,7 +16,7 @@ from airtool.images.names import shown
 from airtool.reports import html_pictures
 from airtool.reports.gallery import MAX_BYTES, SIDE, Gallery
 from airtool.reports.html import page, page_of_several
-from airtool.reports.plots import Point, histogram, scatter, ticks
+from airtool.reports.plots import Point, histogram, labelled, scatter, ticks
 from airtool.reports.ranking import worst, yardstick
 from airtool.reports.record import Evaluation, PictureResult, Score
 from airtool.reports.several import differences
@@ -108,11 +108,12 @@ def test_the_table_sorts_by_exact_numbers_from_the_keyboard(run: Evaluation, gal
     sortable = [heading for heading in parsed.all("th") if "aria-sort" in heading]
     buttons = [text for text in parsed.texts["button"] if "×" not in text]
     assert len(sortable) == len(buttons) == 9
-    assert buttons[-1] == "gain PSNR rgb"
+    assert buttons[:2] == ["picture", "input PSNR rgb"]
+    assert buttons[5:] == ["gain PSNR rgb", "seconds", "width", "height"]
     values = [cell["data-v"] for cell in parsed.all("td") if "data-v" in cell]
     assert len(values) == 8 * len(run.results)
-    assert values[48:56] == ["40", "30", "0.25", "Infinity", "1", "50", "0.99", "-Infinity"]
-    assert values[56:64] == ["40", "30", "0.25", "20", "NaN", "24", "NaN", "4"]
+    assert values[48:56] == ["Infinity", "1", "50", "0.99", "-Infinity", "0.25", "40", "30"]
+    assert values[56:64] == ["20", "NaN", "24", "NaN", "4", "0.25", "40", "30"]
 
 
 def test_the_worst_are_shown_with_every_view(run: Evaluation, gallery: Gallery) -> None:
@@ -202,6 +203,14 @@ def test_points_below_the_line_are_losses() -> None:
     marks = Page(scatter("s", "x", "y", points)).all("circle")
     assert [mark["class"] for mark in marks] == ["dot", "loss", "dot"]
     assert Page(scatter("s", "x", "y", points)).texts["title"][1] == "down <x>: 30.00 to 29.00"
+
+
+def test_ticks_of_many_digits_stand_clear_of_the_axis_label() -> None:
+    drawn = Page(labelled("t", "seconds", "PSNR in dB", [Point("a", 6.0, 33.28), Point("b", 17.1, 33.49)]))
+    ticks = [(each, text) for each, text in zip(drawn.all("text"), drawn.texts["text"], strict=True) if "." in text]
+    assert {len(text) for each, text in ticks if each["text-anchor"] == "end"} == {5}
+    # The label stands upright around 14; digits are about 7 wide.
+    assert all(float(each["x"]) - 7 * len(text) > 24 for each, text in ticks if each["text-anchor"] == "end")
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.2, 7.9), (30.0, 30.0), (0.0, 0.0), (1e-4, 2e-4), (9.99, 51)])

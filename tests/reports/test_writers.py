@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from airtool.errors import UsageError
+from airtool.errors import PictureError, UsageError
 from airtool.reports.writers import check_target, plain, write_csv, write_json
 
 
@@ -72,12 +72,38 @@ def test_csv_reads_back_cell_by_cell(tmp_path: Path) -> None:
 
 def test_csv_holds_no_formula(tmp_path: Path) -> None:
     target = tmp_path / "r.csv"
-    names = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "a=1", Path("=b")]
+    names = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "a=1", Path("=b"), "\n=a", "\uff1d1", 'a",=1']
     write_csv(target, ["name", "value"], [{"name": name, "value": -1.5} for name in names] + [{"value": -math.inf}])
     with target.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
-    assert [name for name, _ in rows] == ["'=1+1", "'+a", "'-a", "'@a", "'\ta", r"\ra", "a=1", "'=b", ""]
-    assert [value for _, value in rows] == ["-1.5"] * 8 + ["-inf"]
+    expected = ["'=1+1", "'+a", "'-a", "'@a", "'\ta", r"\ra", "a=1", "'=b", "'\n=a", "'\uff1d1", 'a",=1', ""]
+    assert [name for name, _ in rows] == expected
+    assert [value for _, value in rows] == ["-1.5"] * 11 + ["-inf"]
+
+
+def test_a_link_is_replaced_and_never_written_through(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("precious")
+    for name, leads_to in (("r.json", "precious.txt"), ("gone.json", "not-there")):
+        link = tmp_path / name
+        link.symlink_to(tmp_path / leads_to)
+        check_target(str(link), "--report")
+        write_json(link, {"run": 1})
+        assert not link.is_symlink()
+        assert strictly(link.read_text()) == {"run": 1}
+    assert (tmp_path / "precious.txt").read_text() == "precious"
+    assert not (tmp_path / "not-there").exists()
+
+
+def test_devices_and_pipes_are_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "null.json").symlink_to("/dev/null")
+    for target in ("/dev/null", "/dev/stdout", "/dev/new", str(tmp_path / "pipe.json"), str(tmp_path / "null.json")):
+        with pytest.raises(UsageError, match=r"is no file but a device, .* or - for standard output"):
+            check_target(target, "--report")
+        with pytest.raises(PictureError, match=r"cannot write .* is no file"):
+            write_json(target, {})
+    assert (tmp_path / "null.json").is_symlink()
+    assert not os.path.exists("/dev/new")
 
 
 def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
