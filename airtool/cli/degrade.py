@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.options import Isolate, MaxPixels
 from airtool.cli.outputs import check_quality, plan_outputs
 from airtool.cli.progress import track
 from airtool.errors import UsageError
@@ -86,6 +87,8 @@ def degrade(
             rich_help_panel=FILES,
         ),
     ] = 2,
+    max_pixels: MaxPixels = None,
+    isolate: Isolate = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print which file would become which.", rich_help_panel=FILES)
     ] = False,
@@ -109,14 +112,19 @@ def degrade(
     from airtool.degradations.compose import parse_steps
     from airtool.degradations.record import build, check_continues, read_earlier
     from airtool.images.formats import by_suffix
+    from airtool.images.limits import parse_max_pixels
     from airtool.images.names import shown
+    from airtool.images.places import check_links
+    from airtool.images.reader import open_reader
     from airtool.reports.writers import write_json
 
+    pixels = parse_max_pixels(max_pixels)
     chosen = parse_steps(steps)
     if format is None and (by_suffix(out) is None or Path(out).is_dir()):
         format = "png"
     plan = plan_outputs(inputs, out, format, overwrite, resume)
     check_quality(plan, quality)
+    check_links(Path(out), (job.target for job in plan.jobs))
     target = _record_target(record, out, plan, may_exist=overwrite or resume)
     folder = None if target is None or target == STDIO else Path(target).parent
     earlier = {} if target is None or target == STDIO else read_earlier(Path(target))
@@ -131,6 +139,7 @@ def degrade(
 
     done: list[Outcome] = []
     failed: list[str] = []
+    reader = open_reader(pixels, isolate=isolate)
     outcomes = degrade_files(
         plan.jobs,
         chosen,
@@ -139,6 +148,7 @@ def degrade(
         overwrite=overwrite,
         workers=workers,
         finished=done.append,
+        reader=reader,
     )
     try:
         for outcome in track(outcomes, len(plan.jobs), "degraded", quiet):
@@ -150,6 +160,7 @@ def degrade(
         raise
     finally:
         outcomes.close()  # ends the threads before the record is written, on Ctrl-C too
+        reader.close()
         if target is not None:
             write_json(target, build(done, earlier, chosen, seed, folder))
     _conclude(done, failed, plan, out, target, quiet)

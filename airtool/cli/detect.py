@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.options import Isolate, MaxPixels
 from airtool.cli.progress import track
 from airtool.errors import UsageError
 
@@ -55,6 +56,8 @@ def detect(
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, max=64, help="Threads that read.", rich_help_panel=HOW)
     ] = 2,
+    max_pixels: MaxPixels = None,
+    isolate: Isolate = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print everything as JSON instead of a table.", rich_help_panel=REPORT)
     ] = False,
@@ -73,10 +76,13 @@ def detect(
         raise UsageError("--json and --csv exclude each other: choose one")
     from airtool.engine.settings import Settings
     from airtool.images.discover import discover
+    from airtool.images.limits import parse_max_pixels
 
+    pixels = parse_max_pixels(max_pixels)
     Settings(device=device)  # a mistyped device is found before the weights are loaded
     sources = discover(inputs)
     from airtool.engine.detect import THRESHOLD, detect_files, judge, open_detector
+    from airtool.images.reader import open_reader
 
     limit = THRESHOLD if threshold is None else threshold
     detector = open_detector(weights, device)
@@ -85,12 +91,14 @@ def detect(
     failed: list[Finding] = []
     interrupted = False
     try:
-        for finding in track(detect_files(detector, sources, workers), len(sources), "looked at", quiet):
-            if finding.problem is None:
-                judged.append((finding, judge(finding.probabilities, limit, top)))
-            else:
-                warn(finding.problem)
-                failed.append(finding)
+        with open_reader(pixels, isolate=isolate) as reader:
+            findings = detect_files(detector, sources, workers, reader)
+            for finding in track(findings, len(sources), "looked at", quiet):
+                if finding.problem is None:
+                    judged.append((finding, judge(finding.probabilities, limit, top)))
+                else:
+                    warn(finding.problem)
+                    failed.append(finding)
     except KeyboardInterrupt:
         interrupted = True
     if json:

@@ -10,12 +10,12 @@ import numpy as np
 
 from airtool.degradations.compose import Step, compose, picture_rng
 from airtool.errors import AirtoolError, PictureError
-from airtool.images.decode import decode, read
 from airtool.images.encode import encode, lossy_changes
 from airtool.images.files import write_atomic
 from airtool.images.names import shown
 from airtool.images.picture import Picture
 from airtool.images.plan import Job
+from airtool.images.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,24 @@ def degrade_files(
     overwrite: bool,
     workers: int,
     finished: Callable[[Outcome], None],
+    reader: Reader | None = None,
 ) -> Generator[Outcome, None, None]:
     """Carry out the jobs on `workers` threads and yield what became of them, in the order of the jobs.
 
     `finished` is called from the threads, once for every job that ended; when the caller stops early (Ctrl-C), the
     pictures under way are still completed and reported to it, so it knows every file that was written. A picture that
     fails is reported and stops nothing. quality: of lossy formats, 1 to 100, None for the encoder's default.
+    reader: what opens the pictures, within its limits.
     """
+    opened = reader or Reader()
 
     def run(job: Job) -> Outcome:
-        outcome = _attempt(job, standard_input, steps, seed, quality, overwrite)
+        outcome = _attempt(opened, job, standard_input, steps, seed, quality, overwrite)
         finished(outcome)
         return outcome
 
     # Read here: a thread that waits for a pipe or a keyboard could not be stopped by Ctrl-C.
-    standard_input = sys.stdin.buffer.read() if any(job.source.path is None for job in jobs) else b""
+    standard_input = opened.load_stream(sys.stdin.buffer) if any(job.source.path is None for job in jobs) else b""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="degrade")
     try:
         for future in [pool.submit(run, job) for job in jobs]:
@@ -95,10 +98,16 @@ def degrade_files(
 
 
 def _attempt(
-    job: Job, standard_input: bytes, steps: Sequence[Step], seed: int, quality: int | None, overwrite: bool
+    reader: Reader,
+    job: Job,
+    standard_input: bytes,
+    steps: Sequence[Step],
+    seed: int,
+    quality: int | None,
+    overwrite: bool,
 ) -> Outcome:
     try:
-        return _degrade(job, standard_input, steps, seed, quality, overwrite)
+        return _degrade(reader, job, standard_input, steps, seed, quality, overwrite)
     except AirtoolError as error:
         return Failed(job, str(error))
     except MemoryError:
@@ -108,10 +117,16 @@ def _attempt(
 
 
 def _degrade(
-    job: Job, standard_input: bytes, steps: Sequence[Step], seed: int, quality: int | None, overwrite: bool
+    reader: Reader,
+    job: Job,
+    standard_input: bytes,
+    steps: Sequence[Step],
+    seed: int,
+    quality: int | None,
+    overwrite: bool,
 ) -> Degraded:
     name = source_name(job)
-    picture = decode(standard_input, name) if job.source.path is None else read(job.source.path)
+    picture = reader.decode(standard_input, name) if job.source.path is None else reader.read(job.source.path)
     try:
         degraded, records = degrade_picture(picture, steps, seed)
     except AirtoolError as error:

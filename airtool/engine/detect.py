@@ -15,9 +15,9 @@ from airtool.engine.device import pick_device, threads
 from airtool.engine.forward import reproducible
 from airtool.engine.tiles import Pixels
 from airtool.errors import AirtoolError
-from airtool.images.decode import decode, read
 from airtool.images.discover import Source
 from airtool.images.names import shown
+from airtool.images.reader import Reader
 from airtool.methods.autodir.clip_detector import ClipDetectorNet
 from airtool.methods.autodir.detector import NAME, DetectorNet, load_detector
 from airtool.methods.autodir.vocabulary import NOTHING
@@ -149,11 +149,15 @@ class Finding:
     """Why it could not be read, in one line that names it."""
 
 
-def detect_files(detector: Detector, sources: Sequence[Source], workers: int = 2) -> Iterator[Finding]:
+def detect_files(
+    detector: Detector, sources: Sequence[Source], workers: int = 2, reader: Reader | None = None
+) -> Iterator[Finding]:
     """What is wrong with each picture, in order; `workers` threads read ahead while the network computes.
 
     A picture that cannot be read gives a finding that says so. Of those read ahead only the crops are kept.
+    reader: what opens the pictures, within its limits.
     """
+    reader = reader or Reader()
     waiting = deque(sources)
     reading: deque[tuple[Source, Future[Pixels]]] = deque()
     pool = ThreadPoolExecutor(workers, "read")
@@ -162,8 +166,8 @@ def detect_files(detector: Detector, sources: Sequence[Source], workers: int = 2
             while waiting and len(reading) <= 2 * workers:
                 source = waiting.popleft()
                 # Standard input is read here: a thread blocked on it could not be stopped by Ctrl-C.
-                data = sys.stdin.buffer.read() if source.path is None else None
-                reading.append((source, pool.submit(_cut, source, data, detector.network.side)))
+                data = reader.load_stream(sys.stdin.buffer) if source.path is None else None
+                reading.append((source, pool.submit(_cut, reader, source, data, detector.network.side)))
             source, cut = reading.popleft()
             yield _finding(detector, _name(source), cut)
     finally:
@@ -181,9 +185,9 @@ def _name(source: Source) -> str:
     return "standard input" if source.path is None else shown(source.path)
 
 
-def _cut(source: Source, data: bytes | None, side: int) -> Pixels:
+def _cut(reader: Reader, source: Source, data: bytes | None, side: int) -> Pixels:
     """Read one picture and keep its crops; runs in a thread."""
-    picture = read(source.path) if source.path is not None else decode(data or b"", _name(source))
+    picture = reader.read(source.path) if source.path is not None else reader.decode(data or b"", _name(source))
     return crops(picture.rgb, side)
 
 

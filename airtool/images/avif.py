@@ -1,13 +1,14 @@
-"""AVIF files: bit depth, orientation, and the metadata that OpenCV does not report.
+"""AVIF files: size, bit depth, orientation, and the metadata that OpenCV does not report.
 
-Sources: ISO/IEC 14496-12 (boxes, iloc, iinf), ISO/IEC 23008-12 (colr, irot, imir, ipma), AV1-ISOBMFF (av1C).
+Sources: ISO/IEC 14496-12 (boxes), ISO/IEC 23008-12 (colr, irot, imir, ipma), AV1-ISOBMFF (av1C).
 """
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 
-from airtool.images.container import CUT_SHORT, DAMAGED, Container, ContainerError
+from airtool.images.av1 import Frames
+from airtool.images.boxes import Box, boxes
+from airtool.images.container import DAMAGED, Container, ContainerError
+from airtool.images.items import Contents, Reader, items
 from airtool.images.picture import Metadata
 from airtool.images.png import HDR_TRANSFERS
 
@@ -17,12 +18,6 @@ TURNS = {(0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6, (0, 0): 4, (0, 
 TURNS |= {(1, 0): 5, (1, 1): 7, (3, 0): 7, (3, 1): 5}
 """EXIF orientation of a rotation (irot: quarter turns anticlockwise) followed by a mirroring (imir: 0 swaps top and
 bottom, 1 swaps left and right; None: no mirroring)."""
-
-
-@dataclass(frozen=True)
-class _Box:
-    kind: bytes
-    body: bytes
 
 
 def inspect(data: bytes) -> Container:
@@ -40,12 +35,12 @@ def inspect(data: bytes) -> Container:
 
 
 def _inspect(data: bytes) -> Container:
-    top = {box.kind: box.body for box in _boxes(data)}
-    meta = {box.kind: box.body for box in _boxes(top.get(b"meta", b"")[4:])}
+    top = {box.kind: box.body for box in boxes(data)}
+    meta = {box.kind: box.body for box in boxes(top.get(b"meta", b"")[4:])}
     pitm = meta.get(b"pitm", b"")
     primary = int.from_bytes(pitm[4:6] if pitm[:1] == b"\0" else pitm[4:8])
     properties = _properties(meta.get(b"iprp", b""), primary)
-    icc, white, turn, mirror = None, None, 0, None
+    size, icc, white, turn, mirror = None, None, None, 0, None
     for box in properties:
         if box.kind == b"colr" and box.body[:4] in (b"prof", b"rICC"):
             icc = box.body[4:]
@@ -53,42 +48,36 @@ def _inspect(data: bytes) -> Container:
             raise ContainerError("is a high dynamic range picture: convert it to sRGB first")
         elif box.kind == b"av1C" and box.body[2] & 0x40:
             white = 4095 if box.body[2] & 0x20 else 1023
+        elif box.kind == b"ispe":
+            size = struct.unpack_from(">4xII", box.body)
         elif box.kind == b"irot":
             turn = box.body[0] & 3
         elif box.kind == b"imir":
             mirror = box.body[0] & 1
+    if size is None:
+        raise ContainerError(DAMAGED)
+    contents, frames, xmp = Contents(data, meta), Frames(), None
+    for item in items(meta.get(b"iinf", b"")):
+        if item.kind == b"av01":
+            frames.look_at(contents.of(item.number))
+        elif item.kind == b"mime" and item.content_type == XMP_TYPE and xmp is None:
+            xmp = contents.of(item.number) or None
     stored = any(box.kind in (b"irot", b"imir") for box in properties)
-    found = Metadata(icc=icc, xmp=_xmp(data, meta))
-    return Container(data, found, orientation=TURNS[turn, mirror] if stored else None, white=white)
+    # A decoder takes memory for the frames in the stream, even where the container says something else.
+    largest = max(size, frames.largest, key=lambda sides: sides[0] * sides[1])
+    orientation = TURNS[turn, mirror] if stored else None
+    return Container(data, largest, Metadata(icc=icc, xmp=xmp), orientation=orientation, white=white)
 
 
-def _boxes(data: bytes) -> Iterator[_Box]:
-    """The boxes in `data`. Raises ContainerError when the last one is cut off."""
-    at = 0
-    while at + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            (size,), head = struct.unpack_from(">Q", data, at + 8), 16
-        elif size == 0:
-            size = len(data) - at
-        if size < head:
-            raise ContainerError(DAMAGED)
-        if at + size > len(data):
-            raise ContainerError(CUT_SHORT)
-        yield _Box(kind, data[at + head : at + size])
-        at += size
-
-
-def _properties(iprp: bytes, item: int) -> list[_Box]:
+def _properties(iprp: bytes, item: int) -> list[Box]:
     """The properties that belong to an item."""
-    found = {box.kind: box.body for box in _boxes(iprp)}
+    found = {box.kind: box.body for box in boxes(iprp)}
     if b"ipco" not in found or b"ipma" not in found:
         return []
-    every = list(_boxes(found[b"ipco"]))
-    reader = _Reader(found[b"ipma"])
+    every = list(boxes(found[b"ipco"]))
+    reader = Reader(found[b"ipma"])
     version, flags = reader.take(1), reader.take(3)
-    chosen: list[_Box] = []
+    chosen: list[Box] = []
     for _ in range(reader.take(4)):
         owner = reader.take(2 if version < 1 else 4)
         for _ in range(reader.take(1)):
@@ -96,52 +85,3 @@ def _properties(iprp: bytes, item: int) -> list[_Box]:
             if owner == item and 0 < index <= len(every):
                 chosen.append(every[index - 1])
     return chosen
-
-
-def _xmp(data: bytes, meta: dict[bytes, bytes]) -> bytes | None:
-    """The XMP packet: the item of type "mime" with XMP's content type."""
-    iinf = meta.get(b"iinf", b"")
-    for box in _boxes(iinf[6 if iinf[:1] == b"\0" else 8 :]):
-        version = box.body[0] if box.body else 0
-        width = 2 if version == 2 else 4
-        # version and flags, item number, protection, type, name, 0, content type, 0
-        item, rest = int.from_bytes(box.body[4 : 4 + width]), box.body[4 + width + 2 :]
-        if version >= 2 and rest[:4] == b"mime" and rest[4:].split(b"\0")[1:2] == [XMP_TYPE]:
-            return _item(data, meta, item)
-    return None
-
-
-def _item(data: bytes, meta: dict[bytes, bytes], item: int) -> bytes | None:
-    """The bytes of an item, where the item location box finds them in the file or in the item data box."""
-    reader = _Reader(meta.get(b"iloc", b""))
-    version, _, sizes, more = reader.take(1), reader.take(3), reader.take(1), reader.take(1)
-    offset_size, length_size, base_size, index_size = sizes >> 4, sizes & 15, more >> 4, more & 15 if version else 0
-    for _ in range(reader.take(2 if version < 2 else 4)):
-        number = reader.take(2 if version < 2 else 4)
-        method = reader.take(2) & 15 if version else 0
-        reader.take(2)
-        base = reader.take(base_size)
-        extents = []
-        for _ in range(reader.take(2)):
-            reader.take(index_size)
-            start = base + reader.take(offset_size)
-            extents.append((start, start + reader.take(length_size)))
-        if number == item and method in (0, 1):
-            pool = data if method == 0 else meta.get(b"idat", b"")
-            return b"".join(pool[start:end] for start, end in extents) or None
-    return None
-
-
-class _Reader:
-    """Big-endian integers, one after another. Raises IndexError behind the end."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
-
-    def take(self, size: int) -> int:
-        end = self.at + size
-        if end > len(self.data):
-            raise IndexError
-        value = int.from_bytes(self.data[self.at : end])
-        self.at = end
-        return value

@@ -19,6 +19,8 @@ class Container:
 
     pixels: bytes
     """The file as OpenCV is to decode it."""
+    size: tuple[int, int]
+    """(width, height) by the header, not turned: what a decoder takes memory for."""
     metadata: Metadata = field(default_factory=Metadata)
     """What was found that OpenCV does not report."""
     orientation: int | None = None

@@ -1,19 +1,22 @@
 """Bytes to pictures."""
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from airtool.errors import PictureError
-from airtool.images import avif, jpeg, png, ppm, tiff_picture, webp
+from airtool.images import avif, bmp, jp2, jpeg, png, ppm, tiff_picture, webp
 from airtool.images.container import DAMAGED, Container, ContainerError
 from airtool.images.exif import orientation, parse, upright
 from airtool.images.formats import FORMATS, by_magic, unreadable
+from airtool.images.limits import MAX_PIXELS, MAX_SIDE, largest_file
 from airtool.images.names import shown
-from airtool.images.opencv import MAX_PIXELS, cv2
+from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
 
 INSPECTORS: dict[str, Callable[[bytes], Container]] = {
@@ -22,47 +25,117 @@ INSPECTORS: dict[str, Callable[[bytes], Container]] = {
     "webp": webp.inspect,
     "tiff": tiff_picture.inspect,
     "avif": avif.inspect,
+    "bmp": bmp.inspect,
     "ppm": ppm.inspect,
+    "jp2": jp2.inspect,
 }
-"""Formats whose structure says more than OpenCV reports."""
+"""What checks a file of each format before OpenCV sees it."""
 
 BAND = 1 << 20
 """Pixels converted at a time, so that temporary arrays stay small beside the picture."""
 
+CHUNK = 1 << 26
+"""Bytes read at a time from what tells no size."""
+
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
-def read(path: Path) -> Picture:
+@dataclass(frozen=True)
+class Unpacked:
+    """What came out of a picture file, before anything is made of it."""
+
+    samples: Samples
+    """(H, W) or (H, W, 3 or 4), B G R A order, not turned."""
+    container: Container
+    """Without the file's bytes."""
+    metadata: Metadata
+    format: str
+    """A name in `FORMATS`."""
+
+
+def read(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read a picture file. Raises PictureError when it cannot be read or, as `decode` does, not be decoded."""
+    return decode(load(path, max_pixels), str(path), max_pixels)
+
+
+def load(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
+    """The bytes of a picture file, still to be decoded.
+
+    Raises PictureError when it cannot be read, and when it is larger than a picture of `max_pixels` can be: then it is
+    not taken into memory.
+    """
+    most = largest_file(max_pixels)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = _read_up_to(file, most)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise PictureError(f"cannot read {shown(path)}: {reason}; check the file and its permissions") from error
-    return decode(data, str(path))
+    except MemoryError:
+        raise PictureError(f"{shown(path)} does not fit into memory: scale it down first") from None
+    if data is None:
+        raise PictureError(f"{shown(path)} {_too_large(f'more than {most // 1_000_000} MB', max_pixels)}")
+    return data
 
 
-def decode(data: bytes, name: str) -> Picture:
+def _read_up_to(file: BinaryIO, most: int) -> bytes | None:
+    """The rest of a file; None when it has more than `most` bytes, which are then not taken into memory."""
+    size = os.fstat(file.fileno()).st_size
+    if size > most:
+        return None
+    data = file.read(size + 1) if size else b""
+    # Pipes and devices tell no size, and may never end.
+    while len(data) <= most and (piece := file.read(CHUNK)):
+        data += piece
+    return data if len(data) <= most else None
+
+
+def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode the bytes of a picture file, whose format is told from its content, not from its name.
 
     The EXIF orientation (for AVIF that of the container, if it has one) is applied, and the kept EXIF block says so.
     Palettes are resolved; CMYK becomes RGB without its profile; colours stored multiplied by alpha are divided by it.
-    name: what to call the file in messages.
+    name: what to call the file in messages. max_pixels: most that the picture may have, by its header, before memory is
+    taken for them; up to `limits.MOST_PIXELS`.
     Raises PictureError, one line with the name and the remedy: empty, cut short or damaged files, files that are no
     picture, several pages or frames in one file, samples other than integers of up to 16 bits, high dynamic range,
-    more than `opencv.MAX_PIXELS` pixels.
+    more pixels than `max_pixels`.
     """
-    format = by_magic(data)
     try:
-        if format is None:
-            raise ContainerError(_no_picture(data))
-        container = INSPECTORS.get(format, Container)(data)
-        samples, metadata = _decode_samples(container)
-        return _picture(samples, container, metadata, format)
+        return assemble(unpack(*inspect(data, max_pixels)))
     except ContainerError as error:
         raise PictureError(f"{shown(name)} {error}") from None
     except MemoryError:
         raise PictureError(f"{shown(name)} does not fit into memory: scale it down first") from None
+
+
+def inspect(data: bytes, max_pixels: int) -> tuple[str, Container]:
+    """The first part of `decode`: the format of a file, and what its structure says. No memory is taken for pixels.
+
+    Raises ContainerError.
+    """
+    if len(data) > (most := largest_file(max_pixels)):
+        raise ContainerError(_too_large(f"more than {most // 1_000_000} MB", max_pixels))
+    format = by_magic(data)
+    if format is None:
+        raise ContainerError(_no_picture(data))
+    container = INSPECTORS[format](data)
+    width, height = container.size
+    if width < 1 or height < 1:
+        raise ContainerError(DAMAGED)
+    if max(width, height) > MAX_SIDE:
+        raise ContainerError(f"has {width}x{height} pixels, and a side may have {MAX_SIDE}: cut it up first")
+    if width * height > max_pixels:
+        raise ContainerError(_too_large(f"{width}x{height} pixels", max_pixels))
+    return format, container
+
+
+def unpack(format: str, container: Container) -> Unpacked:
+    """The second part of `decode`: the decoder's work on what `inspect` gave. Raises ContainerError, MemoryError."""
+    samples, metadata = _decode_samples(container)
+    if samples.shape[0] * samples.shape[1] > container.size[0] * container.size[1]:
+        raise ContainerError(DAMAGED)
+    return Unpacked(samples, replace(container, pixels=b"", metadata=Metadata()), metadata, format)
 
 
 def _no_picture(data: bytes) -> str:
@@ -85,15 +158,11 @@ def _decode_samples(container: Container) -> tuple[Samples, Metadata]:
         # UNCHANGED keeps depth and alpha, and leaves the EXIF orientation to us.
         image, kinds, blocks = cv2.imdecodeWithMetadata(encoded, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        if "PIXELS" in str(error) or "IMAGE_WIDTH" in str(error) or "IMAGE_HEIGHT" in str(error):
-            raise ContainerError(_too_large()) from None
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError from None
         raise ContainerError(DAMAGED) from None
     if image is None or image.size == 0:
         raise ContainerError(DAMAGED)
-    if image.shape[0] * image.shape[1] > MAX_PIXELS:
-        raise ContainerError(_too_large())
     if image.dtype == np.uint8:
         samples: Samples = image.astype(np.uint8, copy=False)
     elif image.dtype == np.uint16:
@@ -110,12 +179,14 @@ def _decode_samples(container: Container) -> tuple[Samples, Metadata]:
     )
 
 
-def _too_large() -> str:
-    return f"has more than {MAX_PIXELS // 1_000_000} megapixels: scale it down or cut it up first"
+def _too_large(what: str, max_pixels: int) -> str:
+    allowed = f"{max_pixels / 1e6:.0f} mega" if max_pixels >= 10**7 else f"{max_pixels} "
+    return f"has {what}, and {allowed}pixels are allowed: scale it down, or raise --max-pixels if you trust it"
 
 
-def _picture(samples: Samples, container: Container, metadata: Metadata, format: str) -> Picture:
-    """The picture that decoded samples stand for."""
+def assemble(unpacked: Unpacked) -> Picture:
+    """The last part of `decode`: the picture that decoded samples stand for."""
+    samples, container, metadata = unpacked.samples, unpacked.container, unpacked.metadata
     exif = metadata.exif
     turn = container.orientation or (orientation(exif) if exif else 1)
     samples = np.ascontiguousarray(_turned(samples, turn))
@@ -144,7 +215,7 @@ def _picture(samples: Samples, container: Container, metadata: Metadata, format:
         icc=metadata.icc if profile_fits(metadata.icc, grey) else None,
         xmp=metadata.xmp,
     )
-    return Picture(rgb, alpha, depth, grey, format, kept)
+    return Picture(rgb, alpha, depth, grey, unpacked.format, kept)
 
 
 def _rgb(samples: Samples, white: int) -> npt.NDArray[np.float32]:

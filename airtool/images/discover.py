@@ -122,10 +122,20 @@ def _walk(folder: Path, relative: Path, seen: set[tuple[int, int]]) -> Iterator[
     # Broken links with a picture's name count as pictures: reading them reports what is wrong with each.
     yield from (relative / entry.name for entry in entries if by_suffix(entry.name) and _is_file_or_broken(entry))
     for entry in entries:
-        if entry.is_dir():
+        if _leads_to_folder(entry):
             yield from _walk(folder / entry.name, relative / entry.name, seen)
 
 
 def _is_file_or_broken(entry: os.DirEntry[str]) -> bool:
     """False for folders and for devices, pipes and sockets, which would block."""
-    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:  # links that lead round in a circle
+        return True
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -52,18 +52,16 @@ ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm", "pbm": "ppm", "pnm": "ppm
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "jpeg"),
     (0, b"\x89PNG\r\n\x1a\n", "png"),
-    (8, b"WEBP", "webp"),
     (0, b"II*\0", "tiff"),
     (0, b"MM\0*", "tiff"),
     (0, b"II+\0", "tiff"),
     (0, b"MM\0+", "tiff"),
-    (4, b"ftypavif", "avif"),
-    (4, b"ftypavis", "avif"),
     (0, b"BM", "bmp"),
     (0, b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
     (0, b"\xff\x4f\xff\x51", "jp2"),
 )
-"""(offset, bytes there, format name) by which a file is told, whatever it is called."""
+"""(offset, bytes there, format name) by which a file is told, whatever it is called. OpenCV tells them in its own way,
+so that each is told from the first byte on: nothing that passes here for one format is another one there."""
 
 UNREADABLE: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF8", "GIF"),
@@ -90,6 +88,11 @@ def by_magic(data: bytes) -> str | None:
     # Portable anymaps: "P1" to "P6" and then white space or a comment, so that text starting with P5 rarely passes.
     if len(data) > 2 and data[:1] == b"P" and data[1:2] in b"123456" and data[2:3] in b" \t\r\n#":
         return "ppm"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    # Before the letters stands the length of the box, less than 64 KiB.
+    if data[:2] == b"\0\0" and data[4:12] in (b"ftypavif", b"ftypavis"):
+        return "avif"
     return _match(MAGIC, data)
 
 

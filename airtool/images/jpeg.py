@@ -1,4 +1,4 @@
-"""JPEG files: completeness, and colour profiles too large for one segment.
+"""JPEG files: completeness, size, and colour profiles too large for one segment.
 
 Sources: ITU-T T.81 annex B (markers); ICC.1:2022 annex B.4 (APP2 chunks); JFIF 1.02.
 """
@@ -6,7 +6,7 @@ Sources: ITU-T T.81 annex B (markers); ICC.1:2022 annex B.4 (APP2 chunks); JFIF 
 import re
 import struct
 
-from airtool.images.container import CUT_SHORT, Container, ContainerError
+from airtool.images.container import CUT_SHORT, DAMAGED, Container, ContainerError
 
 MAX_EXIF = 65527
 """Most bytes of an EXIF block: a segment holds 65533, less "Exif", 0, 0."""
@@ -20,24 +20,37 @@ STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length: TEM, RST0 to RST7, SOI."""
 
 SOS, EOI, APP0 = 0xDA, 0xD9, 0xE0
-NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-"""The end of compressed data: a marker that is neither a stuffed zero nor a restart."""
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of the header that has the sides (SOF0 to SOF15)."""
+NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""The end of compressed data: a marker that is neither a stuffed zero nor a restart. Of many FF before it only the
+last matters; a pattern that took them all would look at each of them again and again."""
+MAX_SCANS = 100
+"""Most scans of one picture. Encoders write about ten; every one makes a decoder go over the whole picture."""
 
 
 def inspect(data: bytes) -> Container:
     """Check that a JPEG file reaches its end-of-image marker.
 
     Decoders fill up what is missing with grey, and a half-grey picture must not pass for a restored one. Raises
-    ContainerError for a file that is cut short.
+    ContainerError for a file that is cut short or damaged.
     """
-    at = 2
+    at, size, scans = 2, None, 0
     while True:
         found = NEXT_MARKER.search(data, at)
         if found is None:
             raise ContainerError(CUT_SHORT)
         at, marker = found.end(), data[found.end() - 1]
         if marker == EOI:
-            return Container(data)
+            if size is None or not scans:
+                raise ContainerError(DAMAGED)
+            return Container(data, size)
+        scans += marker == SOS
+        if scans > MAX_SCANS:
+            raise ContainerError(f"is built from more than {MAX_SCANS} scans, as no encoder does: remove it")
+        if marker in FRAMES and size is None and at + 7 <= len(data):
+            height, width = struct.unpack_from(">3xHH", data, at)
+            size = width, height
         if marker not in STANDALONE:
             # A length that is out of range runs the search to the end of the file: that is cut short, too.
             at += int.from_bytes(data[at : at + 2])

@@ -11,6 +11,7 @@ from airtool.errors import AirtoolError, UsageError
 from airtool.images.discover import Source
 from airtool.images.formats import FORMATS, by_suffix, missing_encoder, parse_format
 from airtool.images.names import listing, shown
+from airtool.images.shard import Shard
 
 STDOUT = "-"
 """The output that stands for standard output."""
@@ -25,6 +26,8 @@ class Job:
     """None: standard output."""
     format: str | None
     """Format of the output; None: that of the input (only when it cannot be told from the name: standard output)."""
+    replaces: str | None = None
+    """sha256 of the file at `target` that may be replaced by the new one, and by that alone; None: none may be."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Plan:
     jobs: tuple[Job, ...]
     skipped: tuple[Job, ...]
     """With existing="resume": jobs whose target is already there."""
+    folder: Path | None = None
+    """The folder into which the outputs go; None for standard output and for a single file that was named."""
 
 
 def plan(
@@ -42,13 +47,15 @@ def plan(
     *,
     format: str | None = None,
     existing: Literal["error", "overwrite", "resume"] = "error",
+    shard: Shard | None = None,
 ) -> Plan:
     """Give every source its output, and find whatever stands in the way before work starts.
 
     out: ``-`` for standard output (one source only); with one source a name with a picture suffix, unless it is a
     folder, is the output file itself; everything else is a folder, created when needed, that mirrors the inputs' tree.
     format: a format to write; None keeps each input's. Suffixes change only where the format does.
-    existing: what to do about outputs that are already there.
+    existing: what to do about outputs that are already there. shard: plan this part only; everything but existing
+    outputs is checked for all parts. It needs a folder.
     Raises UsageError, one line with the remedy: two sources with one output (upper and lower case count as equal),
     an output that is one of the inputs or lies inside a searched folder, existing outputs (with "error"), folders in
     the way, a format that cannot be written or told. Raises AirtoolError when the output folder may not be written to.
@@ -58,13 +65,17 @@ def plan(
         if len(sources) != 1:
             raise UsageError(f"standard output takes one picture, not {len(sources)}: name an output folder")
         _check_formats([Job(sources[0], None, name)])
+        _check_shard(shard, None)
         return Plan((Job(sources[0], None, name),), ())
     out = Path(out)
-    jobs = [_as_file(sources[0], out, name)] if _is_file_name(sources, out) else _as_folder(sources, out, name)
+    folder = None if _is_file_name(sources, out) else out
+    jobs = [_as_file(sources[0], out, name)] if folder is None else _as_folder(sources, out, name)
+    _check_shard(shard, folder)
     _check_formats(jobs)
     _check_place(sources, jobs, out)
     _check_collisions(jobs)
     _check_inputs(sources, jobs)
+    jobs = [job for job in jobs if shard is None or shard.holds(job.source.relative)]
     present = [job for job in jobs if job.target is not None and os.path.lexists(job.target)]
     if folders := [job.target for job in present if job.target is not None and job.target.is_dir()]:
         raise UsageError(f"a folder is in the way of an output: {listing(folders)}; choose another output folder")
@@ -72,7 +83,8 @@ def plan(
         names = listing([job.target for job in present if job.target is not None])
         raise UsageError(f"already there: {names}; pass --overwrite to replace or --resume to keep and skip them")
     skipped = tuple(present) if existing == "resume" else ()
-    return Plan(tuple(job for job in jobs if job not in skipped), skipped)
+    there = {job.target for job in skipped}
+    return Plan(tuple(job for job in jobs if job.target not in there), skipped, folder)
 
 
 def _is_file_name(sources: Sequence[Source], out: Path) -> bool:
@@ -107,6 +119,12 @@ def _as_folder(sources: Sequence[Source], out: Path, format: str | None) -> list
             relative = relative.with_name(stem + FORMATS[format].suffixes[0])
         jobs.append(Job(source, out / relative, format or own))
     return jobs
+
+
+def _check_shard(shard: Shard | None, folder: Path | None) -> None:
+    """Refuse to share out what is no folder."""
+    if shard is not None and folder is None:
+        raise UsageError("--shard shares the pictures of a folder between runs: name an output folder, or leave it out")
 
 
 def _check_formats(jobs: Sequence[Job]) -> None:

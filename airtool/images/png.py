@@ -1,4 +1,4 @@
-"""PNG files: completeness, metadata, and the chunks that matter for the pixels.
+"""PNG files: completeness, size, metadata, and the chunks that matter for the pixels.
 
 Source: Portable Network Graphics, third edition (W3C 2025).
 """
@@ -33,15 +33,18 @@ def inspect(data: bytes) -> Container:
     """
     kept, transparent, header = [SIGNATURE], None, b""
     exif: bytes | None = None
-    icc: bytes | None = None
-    xmp: bytes | None = None
+    profile: bytes | None = None
+    text: bytes | None = None
+    plain: bytes | None = None
     for kind, body, whole in _chunks(data):
         if kind in PIXEL_CHUNKS:
             if zlib.crc32(body, zlib.crc32(kind)) != struct.unpack(">I", whole[-4:])[0]:
                 raise ContainerError(DAMAGED)
             kept.append(whole)
-        if kind == b"IHDR" and len(body) == 13:
+        if kind == b"IHDR" and len(body) == 13 and not header:
             header = body
+            if header[8] not in (1, 2, 4, 8, 16):
+                raise ContainerError(DAMAGED)
         elif kind == b"tRNS" and header[9:10] == bytes([GREY]) and len(body) == 2:
             # OpenCV ignores the transparent value of grey pictures, and stretches fewer than 8 bits to 8.
             bits = header[8]
@@ -53,16 +56,24 @@ def inspect(data: bytes) -> Container:
         elif kind == b"eXIf":
             exif = body
         elif kind == b"iCCP":
-            # name, 0, compression method, profile
-            icc = _unpack(body.partition(b"\0")[2][1:])
+            profile = profile or body
         elif kind == b"iTXt" and body.startswith(XMP_KEYWORD + b"\0"):
-            xmp = _international_text(body)
-        elif kind == b"tEXt" and body.startswith(XMP_KEYWORD + b"\0") and xmp is None:
-            # OpenCV 5.0 writes XMP into the wrong kind of chunk, and with memory from behind it.
-            packet, end, _ = body[len(XMP_KEYWORD) + 1 :].rpartition(b">")
-            xmp = packet + end
+            text = text or body
+        elif kind == b"tEXt" and body.startswith(XMP_KEYWORD + b"\0"):
+            plain = plain or body
+    if not header:
+        raise ContainerError(DAMAGED)
+    # Only now, and the first of each kind: a file may hold thousands of them, each of which unpacks to very much.
+    # An iCCP chunk: name, 0, compression method, profile.
+    icc = _unpack(profile.partition(b"\0")[2][1:]) if profile else None
+    xmp = _international_text(text) if text else None
+    if xmp is None and plain:
+        # OpenCV 5.0 writes XMP into the wrong kind of chunk, and with memory from behind it.
+        packet, end, _ = plain[len(XMP_KEYWORD) + 1 :].rpartition(b">")
+        xmp = packet + end
     grey = header[9:10] == bytes([GREY_ALPHA])
-    return Container(b"".join(kept), Metadata(exif, icc or None, xmp or None), grey=grey, transparent=transparent)
+    size = struct.unpack(">II", header[:8])
+    return Container(b"".join(kept), size, Metadata(exif, icc or None, xmp or None), grey=grey, transparent=transparent)
 
 
 def embed(data: bytes, metadata: Metadata) -> bytes:

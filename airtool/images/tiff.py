@@ -6,7 +6,8 @@ inside the data: everything else raises ValueError.
 
 import contextlib
 import struct
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,6 +19,9 @@ UNIT = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 
 
 SIZE = UNIT | {5: 8, 10: 8}
 """Bytes a value, by field type; rationals are two numbers."""
+
+WORDS = {array(code).itemsize: code for code in "HIQ"}
+"""Type code of `array` by the number of bytes."""
 
 BYTE, SHORT, LONG, UNDEFINED = 1, 3, 4, 7
 LAST_CLASSIC = 13
@@ -32,6 +36,9 @@ INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 MAX_ENTRIES = 4096
 """Most entries believed of one directory; real ones have fewer than a hundred."""
+
+MAX_VALUES = 64
+"""Most values of an entry that `integers` gives; what is of interest has a few."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ class Directory:
     """Where the next directory starts, 0 for none."""
     next_position: int
     """Where `next` is written."""
+    lost: frozenset[int] = frozenset()
+    """Tags of entries that were left out."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +97,19 @@ def read_header(data: bytes) -> Header:
     raise ValueError("no TIFF header")
 
 
-def read_directory(data: bytes, header: Header, offset: int) -> Directory:
+def read_directory(data: bytes, header: Header, offset: int, only: frozenset[int] | None = None) -> Directory:
     """The directory at `offset`, less entries of unknown type or with values outside the data.
 
-    Raises ValueError when the directory itself is not inside the data.
+    only: the tags to take, None for all. Raises ValueError when the directory itself is not inside the data, or its
+    values together are larger than that: each of thousands of entries can name the whole file as its value.
     """
     head, entry, word = ("Q", "HHQ", "Q") if header.big else ("H", "HHI", "I")
     head, entry, word = header.order + head, header.order + entry, header.order + word
     inline = struct.calcsize(word)
     step = struct.calcsize(entry) + inline
     try:
+        if offset > len(data):  # or more than `struct` can count to
+            raise struct.error
         (count,) = struct.unpack_from(head, data, offset)
         start = offset + struct.calcsize(head)
         if count > MAX_ENTRIES:
@@ -106,22 +118,38 @@ def read_directory(data: bytes, header: Header, offset: int) -> Directory:
     except struct.error:
         raise ValueError("a directory outside the file") from None
     entries: dict[int, Entry] = {}
+    lost: set[int] = set()
+    total = 0
     for at in range(start, start + count * step, step):
         tag, kind, values = struct.unpack_from(entry, data, at)
+        if only is not None and tag not in only:
+            continue
         size = SIZE.get(kind, 0) * values
         position = at + struct.calcsize(entry)
         if size > inline:
             (position,) = struct.unpack_from(word, data, position)
-        if kind in SIZE and position + size <= len(data):
-            entries.setdefault(tag, Entry(tag, kind, values, data[position : position + size], position))
-    return Directory(entries, following, start + count * step)
+        if kind in SIZE and position + size <= len(data) and tag not in entries:
+            total += size
+            if total > 2 * len(data):  # small values are shared now and then
+                raise ValueError("a directory of absurd size")
+            entries[tag] = Entry(tag, kind, values, data[position : position + size], position)
+        elif tag not in entries:
+            lost.add(tag)
+    return Directory(entries, following, start + count * step, frozenset(lost))
 
 
 def integers(entry: Entry | None, order: Order, default: tuple[int, ...] = ()) -> tuple[int, ...]:
-    """The values of an entry of unsigned integers; `default` where it is missing, empty or holds something else."""
+    """The first `MAX_VALUES` values of an entry of unsigned integers; `default` where it is missing, empty or holds
+    something else."""
     if entry is None or entry.type not in INTEGERS:
         return default
-    return struct.unpack(f"{order}{entry.count}{INTEGERS[entry.type]}", entry.value) or default
+    return struct.unpack_from(f"{order}{min(entry.count, MAX_VALUES)}{INTEGERS[entry.type]}", entry.value) or default
+
+
+def all_integers(entry: Entry | None, order: Order) -> Iterator[int]:
+    """All values of an entry of unsigned integers, one at a time: there may be millions."""
+    if entry is not None and entry.type in INTEGERS:
+        yield from (value for (value,) in struct.iter_unpack(order + INTEGERS[entry.type], entry.value))
 
 
 def put_integers(data: bytearray, entry: Entry, order: Order, values: Sequence[int]) -> None:
@@ -193,5 +221,6 @@ def _reordered(entry: Entry, old: Order, new: Order) -> Entry:
     unit = UNIT[entry.type]
     if old == new or unit == 1:
         return entry
-    turned = b"".join(entry.value[i : i + unit][::-1] for i in range(0, len(entry.value), unit))
-    return replace(entry, value=turned)
+    values = array(WORDS[unit], entry.value)
+    values.byteswap()
+    return replace(entry, value=values.tobytes())

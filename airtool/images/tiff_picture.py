@@ -1,4 +1,4 @@
-"""TIFF files: completeness, what OpenCV decodes wrongly, and metadata, which OpenCV neither reads nor writes there.
+"""TIFF files: completeness, size, what OpenCV decodes wrongly, and metadata, which it neither reads nor writes there.
 
 Sources: TIFF Revision 6.0 (Adobe 1992); XMP specification part 3 (tag 700); ICC.1:2022 annex B.4 (tag 34675).
 """
@@ -11,7 +11,9 @@ from airtool.images.tiff import (
     Directory,
     Entry,
     Header,
+    Order,
     Tree,
+    all_integers,
     build_tree,
     integers,
     offset_bytes,
@@ -22,8 +24,10 @@ from airtool.images.tiff import (
     short,
 )
 
+WIDTH, HEIGHT, TILE_WIDTH, TILE_HEIGHT = 256, 257, 322, 323
+COLOR_MAP = 320
 SUBFILE_TYPE, BITS, PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION = 254, 258, 262, 273, 274
-SAMPLES, STRIP_COUNTS, PLANAR, TILE_OFFSETS, TILE_COUNTS = 277, 279, 284, 324, 325
+SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR, TILE_OFFSETS, TILE_COUNTS = 277, 278, 279, 284, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC = 338, 339, 700, 34675
 ASSOCIATED, UNASSOCIATED = 1, 2
 """Values of EXTRA_SAMPLES: colours stored multiplied by alpha, or not."""
@@ -33,6 +37,15 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 
 UNSIGNED = 1
 """The value of SAMPLE_FORMAT for unsigned integers."""
+
+ESSENTIAL = frozenset({*range(256, 267), *range(273, 285), *range(317, 326), 301, 338, 339, 347, *range(529, 533)})
+"""Tags without which the pixels become others: sides, layout, colours, tables."""
+
+MAX_TILE = 1 << 22
+"""Most pixels of a tile, unless the picture itself has more; encoders make tiles of 128 to 1024 pixels a side."""
+
+MAX_DIRECTORIES = 500
+"""Most directories that are followed: each of a file's bytes can be the start of one."""
 
 DESCRIPTIVE = frozenset(
     {269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 18246, 33432, 33723, *range(40091, 40096)}
@@ -54,38 +67,77 @@ def inspect(data: bytes) -> Container:
         first = read_directory(data, header, header.first)
     except ValueError:
         raise ContainerError(CUT_SHORT) from None
+    if first.lost & ESSENTIAL:
+        raise ContainerError(CUT_SHORT)
     one_frame(_pages(data, header, first), "pages")
     order = header.order
 
     def value(tag: int, *default: int) -> tuple[int, ...]:
         return integers(first.entries.get(tag), order, default)
 
-    for offsets, counts in ((STRIP_OFFSETS, STRIP_COUNTS), (TILE_OFFSETS, TILE_COUNTS)):
-        if any(start + size > len(data) for start, size in zip(value(offsets), value(counts), strict=False)):
-            raise ContainerError(CUT_SHORT)
+    width, height = value(WIDTH, 0)[0], value(HEIGHT, 0)[0]
+    planes = value(SAMPLES, 1)[0] if value(PLANAR, 1)[0] != 1 else 1
+    if TILE_OFFSETS in first.entries:
+        across, down = value(TILE_WIDTH, 0)[0], value(TILE_HEIGHT, 0)[0]
+        tiles = planes * _times(width, across) * _times(height, down)
+        _check_pieces(data, first, order, (TILE_OFFSETS, TILE_COUNTS), tiles)
+        if across * down > max(MAX_TILE, 2 * width * height):
+            raise ContainerError(DAMAGED)
+    else:
+        rows = value(ROWS_PER_STRIP, height)[0]
+        _check_pieces(data, first, order, (STRIP_OFFSETS, STRIP_COUNTS), planes * _times(height, rows))
     bits, samples, extra = max(value(BITS, 1)), value(SAMPLES, 1)[0], value(EXTRA_SAMPLES)
     photometric = (value(PHOTOMETRIC) or (BLACK_IS_ZERO,))[0]
+    if photometric == PALETTE:
+        colours = first.entries.get(COLOR_MAP)
+        if colours is None or colours.count != 3 << bits:  # OpenCV would make do with grey
+            raise ContainerError(DAMAGED)
     _check_layout(bits, samples, photometric, value(SAMPLE_FORMAT, UNSIGNED), value(PLANAR, 1)[0])
-    pixels = bytearray(data)
     changes = {ORIENTATION: 1} if ORIENTATION in first.entries else {}
     inverted = photometric == WHITE_IS_ZERO and bits == 16
     if inverted:
         changes[PHOTOMETRIC] = BLACK_IS_ZERO
     if extra == (UNASSOCIATED,):
         changes[EXTRA_SAMPLES] = ASSOCIATED
-    for tag, new in changes.items():
-        entry = first.entries[tag]
-        if len(integers(entry, order)) == 1:
-            put_integers(pixels, entry, order, [new])
+    pixels = data
+    if changes:
+        changed = bytearray(data)
+        for tag, new in changes.items():
+            entry = first.entries[tag]
+            if len(integers(entry, order)) == 1:
+                put_integers(changed, entry, order, [new])
+        pixels = bytes(changed)
     turn = value(ORIENTATION, 1)
     return Container(
-        bytes(pixels),
+        pixels,
+        (width, height),
         Metadata(_exif(data, header, first), _raw(first, ICC), _raw(first, XMP)),
         orientation=turn[0] if len(turn) == 1 and 1 <= turn[0] <= 8 else 1,
         inverted=inverted,
         opaque=photometric == CMYK,
         premultiplied=extra == (ASSOCIATED,) and samples == 4,
     )
+
+
+def _times(length: int, step: int) -> int:
+    """How many steps it takes to cover a length. Raises ContainerError for none that could."""
+    if step < 1:
+        raise ContainerError(DAMAGED)
+    return -(-length // step)
+
+
+def _check_pieces(data: bytes, first: Directory, order: Order, tags: tuple[int, int], expected: int) -> None:
+    """Refuse strips or tiles that are not all there.
+
+    Where their number is not the one that follows from the size, the decoder guesses where they lie, and what it does
+    not find it leaves as it happened to be in memory.
+    """
+    entries = [first.entries.get(tag) for tag in tags]
+    if any(entry is None or entry.count != expected for entry in entries):
+        raise ContainerError(DAMAGED)
+    places = zip(*(all_integers(entry, order) for entry in entries), strict=False)
+    if any(start + size > len(data) for start, size in places):
+        raise ContainerError(CUT_SHORT)
 
 
 def _check_layout(bits: int, samples: int, photometric: int, formats: tuple[int, ...], planar: int) -> None:
@@ -112,8 +164,10 @@ def _pages(data: bytes, header: Header, first: Directory) -> int:
     count, seen, directory = 1, {header.first}, first
     while directory.next and directory.next not in seen:
         seen.add(directory.next)
+        if len(seen) > MAX_DIRECTORIES:
+            one_frame(MAX_DIRECTORIES, "pages or more")
         try:
-            directory = read_directory(data, header, directory.next)
+            directory = read_directory(data, header, directory.next, only=frozenset({SUBFILE_TYPE}))
         except ValueError:
             raise ContainerError(DAMAGED) from None
         count += not integers(directory.entries.get(SUBFILE_TYPE), header.order, (0,))[0] & 0b101

@@ -1,6 +1,7 @@
 """Atomic writing: complete or not at all, whatever goes wrong, and never over somebody else's file."""
 
 import errno
+import fcntl
 import os
 import stat
 import threading
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 from airtool.errors import PictureError
-from airtool.images.files import write_atomic
+from airtool.images.files import sweep, write_atomic
 
 
 def test_writes_into_new_folders_with_the_usual_permissions(tmp_path):
@@ -115,3 +116,43 @@ def test_places_that_cannot_be(tmp_path):
             with pytest.raises(PictureError, match=words):
                 write_atomic(path, b"data", overwrite)
     assert sorted(os.listdir(tmp_path)) == ["file", "folder.png"]
+
+
+def test_what_a_dead_writer_left_is_swept_and_what_a_live_one_writes_is_not(tmp_path, monkeypatch):
+    abandoned = tmp_path / f".airtool-{'0' * 16}.tmp"
+    others = [tmp_path / name for name in (".airtool-0.tmp", "x.tmp", f".airtool-{'0' * 16}.tmp.png")]
+    (tmp_path / f".airtool-{'1' * 16}.tmp").symlink_to(others[1])
+    os.mkfifo(tmp_path / f".airtool-{'2' * 16}.tmp")
+    for path in (abandoned, *others):
+        path.write_bytes(b"half")
+    kept = sorted(name for name in os.listdir(tmp_path) if name != abandoned.name)
+    alive, rename = [], os.link
+
+    def sweep_meanwhile(temporary, path):
+        sweep([tmp_path, tmp_path / "missing"])
+        alive.append(temporary.exists())
+        rename(temporary, path)
+
+    monkeypatch.setattr(os, "link", sweep_meanwhile)
+    write_atomic(tmp_path / "a.png", b"whole", overwrite=False)
+    assert alive == [True]
+    assert (tmp_path / "a.png").read_bytes() == b"whole"
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "a.png"])
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_begun_again(tmp_path, monkeypatch):
+    lock, swept = fcntl.flock, []
+
+    def late(file, how):
+        if not swept:
+            swept.append(True)
+            monkeypatch.setattr(fcntl, "flock", lock)
+            sweep([tmp_path])
+            assert os.listdir(tmp_path) == []
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_atomic(tmp_path / "a.png", b"whole", overwrite=False)
+    assert swept
+    assert (tmp_path / "a.png").read_bytes() == b"whole"
+    assert os.listdir(tmp_path) == ["a.png"]

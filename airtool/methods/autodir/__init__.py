@@ -2,6 +2,9 @@
 
 from airtool.methods.facts import MethodFacts
 
+DETECTOR = "detect"
+"""What weights files call the detector."""
+
 FACTS = MethodFacts(
     name="autodir",
     title="AutoDIR",

@@ -14,17 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airtool.errors import AirtoolError
+from airtool.methods.autodir import DETECTOR
 from airtool.methods.autodir.encoder import ImageEncoder
 from airtool.methods.autodir.text import TextEncoder, tokenise
 from airtool.methods.autodir.vocabulary import CLASSES, NOTHING, prompt
+from airtool.methods.bounded import bounded
 from airtool.methods.configs import config_from
 from airtool.methods.weights import embedded_path, read_weights
 
 if TYPE_CHECKING:
     from airtool.methods.autodir.clip_detector import ClipDetectorNet
 
-NAME = "detect"
-"""What weights files call the detector."""
+NAME = DETECTOR
 
 FIRST_SCALE, LARGEST_SCALE = 1 / 0.07, 100.0
 """What cosines are multiplied by before training, and at most (Radford et al., ICML 2021, arXiv 2103.00020)."""
@@ -114,7 +115,8 @@ def load_detector(weights: str | Path | None = None) -> "DetectorNet | ClipDetec
         raise AirtoolError(
             f"{path} holds weights of {found.header.get('method')!r}, not of the detector: name the right file"
         )
-    network = _built(found.header.get("config", {}))
+    with bounded(found.tensors, path):
+        network = _built(found.header.get("config", {}))
     try:
         network.load_state_dict(found.tensors)
     except RuntimeError as error:
