@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all check scoreboard clean
+.PHONY: demo test test-all check scoreboard bench clean
 
 # Restore examples/ and lay before and after side by side.
 demo: $(VENV)/.installed
@@ -28,6 +28,10 @@ check: $(VENV)/.installed-dev
 scoreboard: $(VENV)/.installed
 	$(BIN)/python benchmarks/scoreboard.py
 
+# Rebuild the figures in docs/speed.md, on a machine that does nothing else: about ten minutes.
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/speed.py
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -36,7 +40,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[train,iqa,autodir,dev]"
+	$(PIP) -e ".[train,iqa,autodir,ray,dev]"
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -15,6 +15,7 @@ from airtool.cli.evaluate import evaluate
 from airtool.cli.grounds import grounds
 from airtool.cli.iterate import iterate
 from airtool.cli.restore import restore
+from airtool.cli.signals import INTERRUPTED, endable
 from airtool.cli.train import train
 from airtool.errors import AirtoolError, UsageError
 
@@ -24,7 +25,8 @@ ParserError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 app = typer.Typer(
     name="airtool",
     help="Restore folders of degraded photographs with published all-in-one methods.",
-    epilog="Exit codes: 0 all done, 1 something failed, 2 the command cannot be carried out as typed, 130 interrupted.",
+    epilog="Exit codes: 0 all done, 1 something failed, 2 the command cannot be carried out as typed, 130 interrupted, "
+    "143 terminated.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,28 +54,35 @@ def _options(
 def main(args: list[str] | None = None) -> int:
     """Run one command line (default: the process's own) and return its exit code.
 
-    0: all done; 1: something failed (AirtoolError, or a command that raised typer.Exit(1)); 2: usage; 130: Ctrl-C.
-    Every error that a user can cause is one line on standard error.
+    0: all done; 1: something failed (AirtoolError, or a command that raised typer.Exit(1)); 2: usage; 130: Ctrl-C;
+    143: SIGTERM, which ends a command as Ctrl-C does. Every error that a user can cause is one line on standard error.
     """
     args = sys.argv[1:] if args is None else args
-    try:
-        code = app(args or ["--help"], prog_name="airtool", standalone_mode=False)
-        sys.stdout.flush()
-    except ParserError as error:
+    with endable() as asked:
+        try:
+            code = app(args or ["--help"], prog_name="airtool", standalone_mode=False)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except Exception as error:
+            # Once asked to end, whatever a library has made of that is no error to tell.
+            code = INTERRUPTED if asked else _told(error)
+    code = code if isinstance(code, int) else 0
+    return asked[0] if asked and code else code
+
+
+def _told(error: Exception) -> int:
+    """Say what is wrong, and give the exit code. Raises errors that no user can cause."""
+    if isinstance(error, ParserError):
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "airtool"
         fail(f"{error.format_message()} (see: {command} --help)")
         return 2
-    except UsageError as error:
+    if isinstance(error, AirtoolError):
         fail(error)
-        return 2
-    except AirtoolError as error:
-        fail(error)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
+        return 2 if isinstance(error, UsageError) else 1
+    if isinstance(error, BrokenPipeError):
         # The reader of our output has left. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return code if isinstance(code, int) else 0
+    raise error

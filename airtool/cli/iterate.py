@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,14 +10,26 @@ import typer
 
 from airtool.cli.console import say, warn
 from airtool.cli.iterate_report import check_trace, conclude, print_plan
-from airtool.cli.options import FILES, Device, Format, Overwrite, Precision, Quality, Resume, Seed, Tile
-from airtool.cli.outputs import check_quality, plan_outputs
+from airtool.cli.options import (
+    FILES,
+    Device,
+    Format,
+    Isolate,
+    MaxPixels,
+    Overwrite,
+    Precision,
+    Quality,
+    Resume,
+    Seed,
+    Shard,
+    Tile,
+)
+from airtool.cli.outputs import check_quality, plan_outputs, settle_outputs, sweep_outputs
 from airtool.cli.progress import track
 from airtool.errors import AirtoolError, UsageError
 
 if TYPE_CHECKING:
     from airtool.images.discover import Source
-    from airtool.images.plan import Job
 
 LOOP, REPORT = "The loop", "What to tell"
 
@@ -66,6 +79,7 @@ def iterate(
     seed: Seed = 0,
     overwrite: Overwrite = False,
     resume: Resume = False,
+    shard: Shard = None,
     format: Format = None,
     quality: Quality = None,
     keep_steps: Annotated[
@@ -88,6 +102,8 @@ def iterate(
             metavar="N", min=1, max=64, help="Threads that read, and as many that write.", rich_help_panel=FILES
         ),
     ] = 2,
+    max_pixels: MaxPixels = None,
+    isolate: Isolate = False,
     plan_only: Annotated[
         bool,
         typer.Option(
@@ -127,9 +143,11 @@ def iterate(
     Nothing is overwritten unless asked for. A picture that fails does not stop the others.
     """
     from airtool.engine.settings import Settings, parse_precision, parse_tile
+    from airtool.images.limits import parse_max_pixels
     from airtool.methods.registry import check_method
 
     settings = Settings(device=device, precision=parse_precision(precision), tile=parse_tile(tile), seed=seed)
+    pixels = parse_max_pixels(max_pixels)
     check_method(method_for_step)
     for option, path in (("--weights", weights), ("--detector-weights", detector_weights)):
         if path is not None and not Path(path).is_file():
@@ -141,29 +159,38 @@ def iterate(
         raise UsageError(f"--plan-only takes no step: leave {', '.join(named)} out")
     if gt is not None and trace is None and sheet is None:
         raise UsageError("--gt has nowhere to put its figures: add --trace FILE or --sheet FILE")
-    planned = plan_outputs(inputs, output, format, overwrite, resume)
+    planned = plan_outputs(inputs, output, format, overwrite, resume, shard)
     check_quality(planned, quality)
     check_trace(planned, trace, output)
-    truths = {} if gt is None else _truths([*planned.jobs, *planned.skipped], gt)
-    if planned.skipped:
-        say(f"{len(planned.skipped)} already there, kept", quiet)
+    truths = {} if gt is None else _truths([job.source for job in (*planned.jobs, *planned.skipped)], gt)
 
     from airtool.engine.detect import THRESHOLD, open_detector
+    from airtool.engine.identity import identify
     from airtool.engine.iterate import Rules
     from airtool.engine.iterate_files import Iterations, plan_steps
+    from airtool.engine.manifest import Journal
     from airtool.engine.records import Outcome
     from airtool.engine.session import open_with
     from airtool.engine.sheet import Sheets, plan_sheets
     from airtool.engine.trace import read_trace, run_facts
     from airtool.engine.trace import trace as traced
+    from airtool.images.reader import open_reader
     from airtool.reports.writers import write_json
 
     rules = Rules(max_steps, THRESHOLD if threshold is None else threshold)
     replace = overwrite or resume
-    tasks = plan_steps(planned.jobs, output, keep_steps, max_steps, truths, replace)
+    identity = None
+    if planned.folder is not None:
+        loop_rules = {"max steps": rules.max_steps, "threshold": rules.threshold}
+        identity = identify(
+            settings, method_for_step, weights, quality=quality, loop=loop_rules, detector_weights=detector_weights
+        )
+    settled = settle_outputs(planned, identity, quiet)
+    truth_of = {job: truths[job.source] for job in settled.jobs if job.source in truths}
+    tasks = plan_steps(settled.jobs, output, keep_steps, max_steps, truth_of, replace)
     taken = [path for task in tasks for path in (task.job.target, *task.steps) if path is not None]
     taken += [Path(trace)] if trace is not None else []
-    sheets = None if sheet is None else Sheets(plan_sheets(sheet, planned.jobs, taken, replace))
+    sheets = None if sheet is None else Sheets(plan_sheets(sheet, settled.jobs, taken, replace))
     if not tasks:
         say("nothing to do", quiet)
         return
@@ -176,37 +203,49 @@ def iterate(
         quiet,
     )
     if plan_only:
-        print_plan(tasks, detector, session.method, rules.threshold, workers, as_json=json, quiet=quiet)
+        with open_reader(pixels, isolate=isolate) as reader:
+            print_plan(tasks, detector, session.method, rules.threshold, workers, reader, as_json=json, quiet=quiet)
         return
+    sweep_outputs(planned, tasks, trace, sheet)
     start, interrupted = time.perf_counter(), False
-    loop = Iterations(
-        session, detector, rules, tasks, sheets=sheets, quality=quality, overwrite=overwrite, workers=workers
-    )
-    try:
-        with loop:
-            for record in track(loop, len(tasks), "iterated", quiet):
-                if record.message is not None:
-                    warn(record.message)
-    except KeyboardInterrupt:
-        interrupted = True
+    kept = Journal(planned.folder, identity) if planned.folder is not None and identity is not None else nullcontext()
+    with kept as journal, open_reader(pixels, isolate=isolate) as reader:
+        loop = Iterations(
+            session,
+            detector,
+            rules,
+            tasks,
+            sheets=sheets,
+            quality=quality,
+            overwrite=overwrite,
+            workers=workers,
+            journal=journal,
+            reader=reader,
+        )
+        try:
+            with loop:
+                for record in track(loop, len(tasks), "iterated", quiet):
+                    if record.message is not None:
+                        warn(record.message)
+        except KeyboardInterrupt:
+            interrupted = True
     outcome = Outcome(tuple(loop.records), time.perf_counter() - start, interrupted)
     if sheets is not None:
         sheets.finish()
     if trace is not None:
-        write_json(trace, traced(facts, outcome, loop.told, planned.skipped, read_trace(trace) if resume else None))
+        write_json(trace, traced(facts, outcome, loop.told, settled.kept, read_trace(trace) if resume else None))
     conclude(outcome, loop.told, len(tasks), sheets, quiet)
 
 
-def _truths(jobs: "Sequence[Job]", gt: str) -> "Mapping[Job, Path]":
+def _truths(sources: "Sequence[Source]", gt: str) -> "Mapping[Source, Path]":
     """The ground truth of each picture, paired as `airtool evaluate` does. Raises UsageError for one without."""
     from airtool.benches.pairs import pair_sources
     from airtool.images.discover import discover
 
-    sources: list[Source] = [job.source for job in jobs]
     found = discover([gt])
-    if len(jobs) == 1 and Path(gt).is_file():
+    if len(sources) == 1 and Path(gt).is_file():
         pairs = {sources[0]: found[0]}
     else:
         pairs = {pair.degraded: pair.ground_truth for pair in pair_sources(sources, found).pairs}
-    truths = {job: pairs[job.source].path for job in jobs}
-    return {job: path for job, path in truths.items() if path is not None}
+    truths = {source: pairs[source].path for source in sources}
+    return {source: path for source, path in truths.items() if path is not None}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airtool.engine.records import Outcome
     from airtool.engine.sheet import Sheets
     from airtool.images.plan import Plan
+    from airtool.images.reader import Reader
     from airtool.methods.base import Method
 
 
@@ -43,6 +44,7 @@ def print_plan(
     method: "Method",
     threshold: float,
     workers: int,
+    reader: "Reader",
     *,
     as_json: bool,
     quiet: bool,
@@ -55,7 +57,7 @@ def print_plan(
 
     failed = 0
     rows: list[dict[str, Any]] = []
-    findings = detect_files(detector, [task.job.source for task in tasks], workers)
+    findings = detect_files(detector, [task.job.source for task in tasks], workers, reader)
     for task, finding in zip(tasks, track(findings, len(tasks), "looked at", quiet), strict=True):
         decision = None
         if finding.problem is None:

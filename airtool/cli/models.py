@@ -99,10 +99,13 @@ def import_official(
         raise UsageError(f"{output}: the name must end in .safetensors")
     if os.path.lexists(output) and not overwrite:
         raise UsageError(f"{output} is already there: pass --overwrite to replace it")
+    from airtool.methods.bounded import bounded
     from airtool.methods.official import read_checkpoint
     from airtool.methods.weights import sha256_of, write_weights
 
-    config, tensors = _converter(method)(read_checkpoint(official), variant)
+    found = read_checkpoint(official)
+    with bounded(found, official):
+        config, tensors = _converter(method)(found, variant)
     origin = {"imported": official.name, "sha256": sha256_of(official)}
     write_weights(output, method, config, tensors, origin, half=False)
     parameters = sum(tensor.numel() for tensor in tensors.values())

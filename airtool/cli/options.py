@@ -29,7 +29,36 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that are there already.", rich_help_panel=FILES)
 ]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Keep and skip outputs that are there already.", rich_help_panel=FILES)
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on where an earlier run stopped: keep what it finished, and all else that is there.",
+        rich_help_panel=FILES,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Do only the I-th of N parts of the pictures, so that N runs share them.",
+        rich_help_panel=FILES,
+    ),
+]
+MaxPixels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Refuse pictures of more pixels, before memory is taken for them, such as 100M (default: 268M).",
+        rich_help_panel=FILES,
+    ),
+]
+Isolate = Annotated[
+    bool,
+    typer.Option(
+        "--isolate",
+        help="For files from strangers: decode each in a process that may crash, hang or run out of memory.",
+        rich_help_panel=FILES,
+    ),
 ]
 Format = Annotated[
     str | None,

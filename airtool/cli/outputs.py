@@ -2,25 +2,67 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from airtool.cli.console import say
+from airtool.cli.progress import track
 from airtool.errors import UsageError
 
 if TYPE_CHECKING:
+    from airtool.engine.identity import Identity
+    from airtool.engine.resume import Settled
+    from airtool.engine.tasks import Task
     from airtool.images.plan import Plan
 
 
-def plan_outputs(inputs: Sequence[str], output: str, format: str | None, overwrite: bool, resume: bool) -> "Plan":
+def plan_outputs(
+    inputs: Sequence[str], output: str, format: str | None, overwrite: bool, resume: bool, shard: str | None = None
+) -> "Plan":
     """Which picture becomes which. Raises UsageError or AirtoolError for whatever stands in the way."""
     from airtool.images.discover import discover
     from airtool.images.plan import STDOUT, plan
+    from airtool.images.shard import parse_shard
 
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other: choose one")
     if output == STDOUT and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it (> out.png), or name an output file")
     existing: Literal["error", "overwrite", "resume"] = "overwrite" if overwrite else "resume" if resume else "error"
-    return plan(discover(inputs), output, format=format, existing=existing)
+    return plan(discover(inputs), output, format=format, existing=existing, shard=parse_shard(shard))
+
+
+def settle_outputs(planned: "Plan", identity: "Identity | None", quiet: bool) -> "Settled":
+    """What of a plan is left to do, after a look at what is there already; says what is kept and why.
+
+    identity: None where no manifest is kept. Raises UsageError for outputs that were made otherwise, and where the
+    manifest could not lie in the output folder.
+    """
+    from airtool.engine.manifest import check_place
+    from airtool.engine.resume import judge, settle
+
+    if planned.folder is not None:
+        check_place(planned.folder)
+    judged = judge(planned.skipped, planned.folder, identity)
+    if planned.skipped:
+        judged = track(judged, len(planned.skipped), "checked", quiet)
+    settled = settle(planned.jobs, list(judged))
+    if settled.finished:
+        say(f"{len(settled.finished)} already there, kept", quiet)
+    if settled.unknown:
+        say(f"{len(settled.unknown)} kept that airtool's record does not know", quiet)
+    if settled.again:
+        say(f"{settled.again} made again, because their inputs have changed", quiet)
+    return settled
+
+
+def sweep_outputs(planned: "Plan", tasks: Sequence["Task"], *reports: str | None) -> None:
+    """Remove what a run that was killed left half-written in the folders that this run writes to."""
+    from airtool.images.files import sweep
+
+    files = [job.target for job in planned.skipped if job.target is not None]
+    files += [file for task in tasks for file in task.files]
+    sweep([file.parent for file in [*files, *(Path(report) for report in reports if report is not None)]])
 
 
 def check_quality(planned: "Plan", quality: int | None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from airtool.cli.console import say, stderr_console, stderr_is_terminal
+from airtool.cli.signals import heed
 
 T = TypeVar("T")
 
@@ -17,14 +18,18 @@ def track(iterable: Iterable[T], total: int | None, label: str, quiet: bool) -> 
 
     On a terminal that is a bar; lines printed meanwhile by `airtool.cli.console` appear above it. Elsewhere it is a
     plain line at most every `LOG_INTERVAL` seconds and one at the end. With `quiet` nothing is shown.
-    `total` is the number of items, None when it is not known.
+    `total` is the number of items, None when it is not known. Raises KeyboardInterrupt after an item when that was
+    raised before and swallowed.
     """
     if quiet:
-        yield from iterable
+        items: Iterable[T] = iterable
     elif stderr_is_terminal():
-        yield from _with_bar(iterable, total, label)
+        items = _with_bar(iterable, total, label)
     else:
-        yield from _with_lines(iterable, total, label)
+        items = _with_lines(iterable, total, label)
+    for item in items:
+        yield item
+        heed()
 
 
 def clock(seconds: float) -> str:

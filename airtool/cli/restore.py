@@ -1,27 +1,46 @@
 """`airtool restore`: the main job."""
 
+import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airtool.cli.console import say, warn
-from airtool.cli.options import FILES, HOW, Device, Format, Overwrite, Precision, Quality, Resume, Seed, Tile
-from airtool.cli.outputs import check_quality, plan_outputs
+from airtool.cli.options import (
+    FILES,
+    HOW,
+    Device,
+    Format,
+    Isolate,
+    MaxPixels,
+    Overwrite,
+    Precision,
+    Quality,
+    Resume,
+    Seed,
+    Shard,
+    Tile,
+)
+from airtool.cli.outputs import check_quality, plan_outputs, settle_outputs, sweep_outputs
 from airtool.cli.progress import clock, track
 from airtool.errors import AirtoolError, UsageError
+from airtool.methods import DEFAULT
 
 if TYPE_CHECKING:
+    from airtool.engine.pipeline import Pipeline
+    from airtool.engine.ray_engine import RayPipeline
     from airtool.engine.records import Outcome
     from airtool.engine.session import Session
     from airtool.engine.settings import Settings
-    from airtool.engine.tasks import Task
     from airtool.images.plan import Plan
 
-REPORT = "What to tell"
+CLUSTER, REPORT = "Several machines", "What to tell"
+
+ENGINES = ("local", "ray")
 
 WORKERS = 2
 """Threads that read, and as many that write: enough to keep a network busy, few enough to leave it the processor."""
@@ -40,7 +59,14 @@ def restore(
             metavar="OUT", help="A folder, a file for one picture, or - for standard output.", show_default=False
         ),
     ],
-    method: Annotated[str, typer.Option(metavar="NAME", help="Method that restores.", rich_help_panel=HOW)] = "ndr",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Method that restores (default: that of --weights, or {DEFAULT}).",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Weights file (default: the embedded weights).", rich_help_panel=HOW),
@@ -88,6 +114,7 @@ def restore(
     seed: Seed = 0,
     overwrite: Overwrite = False,
     resume: Resume = False,
+    shard: Shard = None,
     format: Format = None,
     quality: Quality = None,
     compare: Annotated[
@@ -114,6 +141,29 @@ def restore(
             metavar="N", min=1, max=64, help="Threads that read, and as many that write.", rich_help_panel=FILES
         ),
     ] = WORKERS,
+    max_pixels: MaxPixels = None,
+    isolate: Isolate = False,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="local|ray", help="Where to compute: here, or on a Ray cluster.", rich_help_panel=CLUSTER),
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of a running cluster (default: one on this machine, for this run).",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = None,
+    ray_workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes that restore (default: one a GPU, or one a processor).",
+            rich_help_panel=CLUSTER,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Print what would become what, and restore nothing.", rich_help_panel=REPORT),
@@ -136,9 +186,14 @@ def restore(
 
     Nothing is overwritten unless asked for. A picture that fails does not stop the others.
     """
+    from airtool.engine.identity import identify
+    from airtool.engine.manifest import Journal
+    from airtool.engine.records import Outcome, payload
     from airtool.engine.settings import Settings, parse_degradation, parse_precision, parse_tile
     from airtool.engine.tasks import plan_tasks
-    from airtool.methods.registry import check_method
+    from airtool.images.limits import parse_max_pixels
+    from airtool.methods.registry import check_method, which_method
+    from airtool.reports.writers import write_json
 
     settings = Settings(
         device=device,
@@ -150,30 +205,66 @@ def restore(
         instruction=instruction,
         structure_weight=structure_weight,
     )
-    maps = check_method(method).explains
-    if explain is not None and not maps:
-        raise UsageError(f"{method} has nothing to show with --explain: leave it out")
+    pixels = parse_max_pixels(max_pixels)
     if weights is not None and preset is not None:
         raise UsageError("--preset has no effect with --weights, whose file says what it is: leave it out")
     if weights is not None and not Path(weights).is_file():
         raise AirtoolError(f"weights file {weights} does not exist: check the spelling")
-    planned = plan_outputs(inputs, output, format, overwrite, resume)
+    method = which_method(method, weights)
+    maps = check_method(method).explains
+    if explain is not None and not maps:
+        raise UsageError(f"{method} has nothing to show with --explain: leave it out")
+    planned = plan_outputs(inputs, output, format, overwrite, resume, shard)
     check_quality(planned, quality)
     _check_report(planned, report, output)
-    tasks = plan_tasks(planned.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume)
+    _check_engine(engine, ray_address, ray_workers, planned)
+    preset = preset or "small"
+    identity = None
+    if planned.folder is not None and (planned.skipped or not dry_run):
+        identity = identify(settings, method, weights, preset, quality)
+    settled = settle_outputs(planned, identity, quiet)
+    tasks = plan_tasks(settled.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume)
 
-    if planned.skipped:
-        say(f"{len(planned.skipped)} already there, kept", quiet)
     if dry_run:
         for task in tasks:
             companions = [*([task.comparison] if task.comparison else []), *task.explanations.values()]
             for target in [task.output, *companions]:
                 print(f"{task.name} -> {target}")
         return
-    session = _open(method, weights, preset or "small", settings, quiet) if tasks else None
-    outcome = _run(session, tasks, quality, overwrite, workers, quiet)
+    from airtool.engine.pipeline import Pipeline
+    from airtool.engine.ray_engine import Order, RayPipeline
+    from airtool.images.reader import open_reader
+
+    sweep_outputs(planned, tasks, report)
+    session = _open(method, weights, preset, settings, quiet) if tasks else None
+    if session is None:
+        outcome = Outcome((), 0.0, interrupted=False)
+    elif engine == "ray" and planned.folder is not None and identity is not None:
+        order = Order(
+            settings,
+            method,
+            weights,
+            preset,
+            planned.folder,
+            identity,
+            os.getcwd(),
+            quality=quality,
+            overwrite=overwrite,
+            workers=workers,
+            max_pixels=pixels,
+            isolate=isolate,
+        )
+        outcome = _run(RayPipeline(order, tasks, address=ray_address, actors=ray_workers), len(tasks), quiet)
+    else:
+        folder = planned.folder
+        kept = Journal(folder, identity) if folder is not None and identity is not None else nullcontext()
+        with kept as journal, open_reader(pixels, isolate=isolate) as reader:
+            local = Pipeline(
+                session, tasks, quality=quality, overwrite=overwrite, workers=workers, journal=journal, reader=reader
+            )
+            outcome = _run(local, len(tasks), quiet)
     if report is not None:
-        _report(report, session, planned, outcome)
+        write_json(report, payload(outcome, settled.kept, session.describe() if session else None, shard))
     _finish(outcome, len(tasks), quiet)
 
 
@@ -183,13 +274,22 @@ def _check_report(planned: "Plan", report: str | None, output: str) -> None:
 
     if report is None:
         return
-    targets = [job.target for job in planned.jobs]
+    targets = [job.target for job in (*planned.jobs, *planned.skipped)]
     if report == STDOUT and None in targets:
         raise UsageError("the picture and the report cannot both go to standard output: give --report a file")
     if Path(report) in targets:
         raise UsageError(f"--report {report} is also the name of an output: name another file")
     if Path(report).parent.resolve() != Path(output).resolve():  # the output folder is made on the way
         check_target(report, "--report")
+
+
+def _check_engine(engine: str, address: str | None, workers: int | None, planned: "Plan") -> None:
+    if engine not in ENGINES:
+        raise UsageError(f"no engine is called '{engine}': choose {' or '.join(ENGINES)}")
+    if engine == "local" and (address is not None or workers is not None):
+        raise UsageError("--ray-address and --ray-workers have no effect without --engine ray: add it")
+    if engine == "ray" and planned.folder is None:
+        raise UsageError("--engine ray restores folders: name an output folder, or leave --engine out")
 
 
 def _open(method: str, weights: str | None, preset: str, settings: "Settings", quiet: bool) -> "Session":
@@ -204,33 +304,19 @@ def _open(method: str, weights: str | None, preset: str, settings: "Settings", q
     return session
 
 
-def _run(
-    session: "Session | None", tasks: "Sequence[Task]", quality: int | None, overwrite: bool, workers: int, quiet: bool
-) -> "Outcome":
+def _run(pipeline: "Pipeline | RayPipeline", planned: int, quiet: bool) -> "Outcome":
     """Restore all pictures and say what fails on the way. Ctrl-C ends it early without an exception."""
     from airtool.engine.records import Outcome
 
-    if session is None:
-        return Outcome((), 0.0, interrupted=False)
-    from airtool.engine.pipeline import Pipeline
-
     start, interrupted = time.perf_counter(), False
-    pipeline = Pipeline(session, tasks, quality=quality, overwrite=overwrite, workers=workers)
     try:
         with pipeline:
-            for record in track(pipeline, len(tasks), "restoring", quiet):
+            for record in track(pipeline, planned, "restoring", quiet):
                 if record.message is not None:
                     warn(record.message)
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(tuple(pipeline.records), time.perf_counter() - start, interrupted)
-
-
-def _report(target: str, session: "Session | None", planned: "Plan", outcome: "Outcome") -> None:
-    from airtool.engine.records import payload
-    from airtool.reports.writers import write_json
-
-    write_json(target, payload(outcome, planned.skipped, session.describe() if session else None))
 
 
 def _finish(outcome: "Outcome", planned: int, quiet: bool) -> None:
@@ -244,6 +330,8 @@ def _finish(outcome: "Outcome", planned: int, quiet: bool) -> None:
     if done:
         speed = megapixels(outcome.records) / outcome.seconds
         say(f"{done} of {planned} restored in {clock(outcome.seconds)} ({speed:.2f} MP/s)", quiet)
+    if counts["kept"]:
+        say(f"{counts['kept']} of {planned} made by another run meanwhile, kept", quiet)
     if failed:
         warn(f"{failed} of {planned} failed")
     if outcome.interrupted:

@@ -7,7 +7,7 @@ What the paper leaves open is our own: a class may come back once, a step has to
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,22 +109,33 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Iteration:
-    """What became of one picture."""
+class Course:
+    """How the loop went with one picture: all but the pixels."""
 
-    picture: Picture
-    """The best one: the result of the last step that was kept, or the input as it was."""
     kept: int
-    """The number of that step; 0: the input."""
+    """The number of the last step that was kept; 0: none was."""
     steps: tuple[Step, ...]
     seen: Decision
-    """What is left in `picture`, by which the loop ended."""
+    """What is left in the result, by which the loop ended."""
     reason: str
     """One of `REASONS`."""
     tile: tuple[int, int]
     """(height, width) of the largest piece that went through the network; (0, 0) when none did."""
     notes: tuple[str, ...]
     """What did not go as planned, in words."""
+
+
+@dataclass(frozen=True)
+class Iteration(Course):
+    """What became of one picture."""
+
+    picture: Picture
+    """The best one: the result of the last step that was kept, or the input as it was."""
+
+    @property
+    def course(self) -> Course:
+        """The same without the picture, which may be large."""
+        return Course(**{entry.name: getattr(self, entry.name) for entry in fields(Course)})
 
 
 def look(detector: Looker, picture: Picture) -> dict[str, float]:
@@ -221,4 +232,4 @@ def iterate(
         picture, probabilities, kept = restored.picture, after, step.number
         removed[decision.choice] += 1
     assert reason is not None
-    return Iteration(picture, kept, tuple(steps), decision, reason, tile, tuple(notes))
+    return Iteration(kept, tuple(steps), decision, reason, tile, tuple(notes), picture)

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from airtool.engine.iterate import Iteration, Looker, Rules, Step, iterate
+from airtool.engine.iterate import Course, Looker, Rules, Step, iterate
+from airtool.engine.manifest import Journal
 from airtool.engine.pipeline import Pipeline
 from airtool.engine.records import Record
 from airtool.engine.session import Restored, Session
 from airtool.engine.sheet import Sheets, Strip, View, view
 from airtool.engine.tasks import Task, beside
 from airtool.errors import PictureError
-from airtool.images.decode import read
 from airtool.images.encode import encode
 from airtool.images.files import write_atomic
 from airtool.images.names import shown
 from airtool.images.picture import Picture
+from airtool.images.places import check_links
 from airtool.images.plan import Job
+from airtool.images.reader import Reader
 from airtool.methods.autodir.vocabulary import NOTHING
 from airtool.metrics.protocols import RGB
 from airtool.reports.record import Score
@@ -35,12 +37,16 @@ class StepTask(Task):
     truth: Path | None = None
     """File of the ground truth."""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (*super().files, *self.steps)
+
 
 @dataclass(frozen=True)
 class Told:
     """What there is to tell about one picture that was iterated."""
 
-    iteration: Iteration
+    iteration: Course
     files: tuple[Path, ...]
     """Files of the steps, in order; empty: not wanted."""
     scores: tuple[Score, ...]
@@ -51,6 +57,7 @@ def plan_steps(
     jobs: Sequence[Job], out: str, keep: str | None, max_steps: int, truths: Mapping[Job, Path], replace: bool
 ) -> list[StepTask]:
     """One task a job. keep: folder of the steps' pictures, NAME.step-1.png and so on. Raises as `plan_tasks` does."""
+    check_links(Path(out), (job.target for job in jobs))
     endings = [f"step-{number}.png" for number in range(1, max_steps + 1)]
     files = [{}] * len(jobs) if keep is None else beside(jobs, "--keep-steps", keep, out, endings, replace)
     return [
@@ -75,8 +82,12 @@ class Iterations(Pipeline):
         quality: int | None = None,
         overwrite: bool = False,
         workers: int = 2,
+        journal: Journal | None = None,
+        reader: Reader | None = None,
     ) -> None:
-        super().__init__(session, tasks, quality=quality, overwrite=overwrite, workers=workers)
+        super().__init__(
+            session, tasks, quality=quality, overwrite=overwrite, workers=workers, journal=journal, reader=reader
+        )
         self.told: dict[str, Told] = {}
         self._restorer, self._detector, self._rules, self._sheets = session, detector, rules, sheets
         self._replace = overwrite
@@ -91,7 +102,7 @@ class Iterations(Pipeline):
 
     def restore(self, task: Task, picture: Picture) -> Restored:
         work = cast(StepTask, task)
-        measure = _against(work, picture)
+        measure = _against(work, picture, self._reader)
         scores = [measure(picture)] if measure else []
         views: list[View] = []
 
@@ -107,10 +118,10 @@ class Iterations(Pipeline):
 
         iteration = iterate(picture, self._detector, self._restorer, self._rules, seen)
         files = work.steps[: len(iteration.steps)]
-        if self._replace:
+        if self._replace or task.job.replaces is not None:
             for stale in work.steps[len(files) :]:
                 stale.unlink(missing_ok=True)  # a longer run's, which this one replaces
-        self.told[task.output] = Told(iteration, files, tuple(scores))
+        self.told[task.output] = Told(iteration.course, files, tuple(scores))
         if self._sheets is not None:
             first = (iteration.steps[0].decision if iteration.steps else iteration.seen).probabilities
             kept = f"step {iteration.kept} kept" if iteration.kept else "left as it was"
@@ -121,11 +132,11 @@ class Iterations(Pipeline):
         return Restored(iteration.picture, iteration.tile, seconds, iteration.notes)
 
 
-def _against(task: StepTask, picture: Picture) -> Callable[[Picture], Score] | None:
+def _against(task: StepTask, picture: Picture, reader: Reader) -> Callable[[Picture], Score] | None:
     """What measures a result against the ground truth, if there is one. Raises PictureError when it does not fit."""
     if task.truth is None:
         return None
-    truth = read(task.truth).rgb
+    truth = reader.read(task.truth).rgb
     if truth.shape != picture.rgb.shape:
         ours, theirs = (f"{rgb.shape[1]}x{rgb.shape[0]}" for rgb in (picture.rgb, truth))
         raise PictureError(

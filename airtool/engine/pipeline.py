@@ -1,5 +1,6 @@
 """A batch of pictures: threads read and write while the network computes."""
 
+import hashlib
 import os
 import sys
 from collections import deque
@@ -7,17 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from airtool.engine.compare import Pixels, bare_png, half, side_by_side
+from airtool.engine.manifest import Journal, digest_of
 from airtool.engine.records import Record
 from airtool.engine.tasks import Task
 from airtool.errors import AirtoolError, PictureError
-from airtool.images.decode import decode, read
 from airtool.images.encode import encode, lossy_changes
-from airtool.images.files import write_atomic
+from airtool.images.files import TakenError, write_atomic
+from airtool.images.names import shown
 from airtool.images.picture import Picture
+from airtool.images.reader import Reader
 
 if TYPE_CHECKING:
     from airtool.engine.session import Restored, Session
@@ -34,8 +38,22 @@ class Opened:
     """A picture that was read."""
 
     picture: Picture
+    digest: str
+    """sha256 of the bytes that it was made from."""
     before: Pixels | None
     """The first half of the comparison, if one is wanted."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A picture that was restored and is to be written."""
+
+    restored: "Restored"
+    source: str
+    """sha256 of the bytes of its input."""
+    before: Pixels | None
+    maps: Mapping[str, Pixels]
+    """What the method saw, by name, if that is wanted."""
 
 
 class Pipeline:
@@ -46,7 +64,8 @@ class Pipeline:
     or not at all), and adds them to `records`.
 
     quality: for lossy formats, 1 to 100; None: the format's default. overwrite: replace existing outputs.
-    workers: threads that read, and as many that encode and write.
+    workers: threads that read, and as many that encode and write. journal: lists what is written, for ``--resume``.
+    reader: what opens the pictures, within its limits.
     """
 
     def __init__(
@@ -57,6 +76,8 @@ class Pipeline:
         quality: int | None = None,
         overwrite: bool = False,
         workers: int = 2,
+        journal: Journal | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.records: list[Record] = []
         """What is finished so far."""
@@ -64,6 +85,8 @@ class Pipeline:
         self._quality = quality
         self._overwrite = overwrite
         self._workers = workers
+        self._journal = journal
+        self._reader = reader or Reader()
         self._limit = PIXELS_AHEAD.get(session.device.type, PIXELS_AHEAD["cpu"])
         self._in_flight = 0
         self._waiting = deque(tasks)
@@ -86,7 +109,10 @@ class Pipeline:
             with suppress(KeyboardInterrupt):
                 self._writers.shutdown(wait=True)
                 waiting = False
-        self.records += [future.result() for _, future in self._writing if not future.cancelled()]
+        for _, future in self._writing:
+            # Not done: the interruption came before it was handed to a writer. In already: just after that.
+            if future.done() and not future.cancelled() and future.result() not in self.records[-1:]:
+                self.records.append(future.result())
         self._writing.clear()
 
     def __iter__(self) -> Iterator[Record]:
@@ -112,8 +138,8 @@ class Pipeline:
             self._waiting.popleft()
             self._in_flight += pixels
             # Standard input is read here: a thread blocked on it could not be stopped by Ctrl-C.
-            data = sys.stdin.buffer.read() if task.job.source.path is None else None
-            self._reading.append((task, pixels, self._readers.submit(_open, task, data)))
+            data = self._reader.load_stream(sys.stdin.buffer) if task.job.source.path is None else None
+            self._reading.append((task, pixels, self._readers.submit(_open, task, data, self._reader)))
 
     def _restore_next(self) -> None:
         """Send the oldest picture through the network and hand it to a writer."""
@@ -130,8 +156,10 @@ class Pipeline:
             failed.set_result(_failure(task, error))
             self._writing.append((pixels, failed))
             return
-        saving = self._writers.submit(self._save, task, restored, opened.before, maps)
+        # Listed before it begins, so that an interruption in between forgets no file that was written.
+        saving: Future[Record] = Future()
         self._writing.append((pixels, saving))
+        self._writers.submit(self._save, saving, task, Done(restored, opened.digest, opened.before, maps))
 
     def restore(self, task: Task, picture: Picture) -> "Restored":
         """What is made of one picture, whose pixels may be overwritten; on the thread that iterates.
@@ -141,30 +169,35 @@ class Pipeline:
         return self._session.restore(picture, in_place=True)
 
     def _finish_next(self) -> Record:
-        pixels, saving = self._writing.popleft()
+        pixels, saving = self._writing[0]
         record = saving.result()
-        self._in_flight -= pixels
         self.records.append(record)
+        self._writing.popleft()
+        self._in_flight -= pixels
         return record
 
-    def _save(self, task: Task, restored: "Restored", before: Pixels | None, maps: Mapping[str, Pixels]) -> Record:
-        """Encode and write one picture; runs in a thread."""
-        picture = restored.picture
-        height, width = picture.rgb.shape[:2]
+    def _save(self, saving: Future[Record], task: Task, done: Done) -> None:
+        """Encode and write one picture, and tell `saving` what became of it; runs in a thread."""
         try:
-            data = encode(picture, task.job.format, self._quality)
-            # These first, so that a picture one of whose companions failed is not taken for done by --resume.
-            if before is not None and task.comparison is not None:
-                write_atomic(task.comparison, side_by_side(before, half(picture.rgb)), overwrite=True)
-            for name, target in task.explanations.items():
-                write_atomic(target, bare_png(maps[name]), overwrite=True)
-            if task.job.target is None:
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
-            else:
-                write_atomic(task.job.target, data, self._overwrite)
+            record = self._write(task, done)
         except Exception as error:
-            return _failure(task, error)
+            record = _failure(task, error)
+        saving.set_result(record)
+
+    def _write(self, task: Task, done: Done) -> Record:
+        restored, picture = done.restored, done.restored.picture
+        height, width = picture.rgb.shape[:2]
+        data = encode(picture, task.job.format, self._quality)
+        # These first, so that a picture one of whose companions failed is not taken for done by --resume.
+        if done.before is not None and task.comparison is not None:
+            write_atomic(task.comparison, side_by_side(done.before, half(picture.rgb)), overwrite=True)
+        for name, target in task.explanations.items():
+            write_atomic(target, bare_png(done.maps[name]), overwrite=True)
+        if task.job.target is None:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        elif not self._place(task.job.target, task.job.replaces, data, done.source):
+            return Record(task.name, task.output, "kept")
         return Record(
             source=task.name,
             target=task.output,
@@ -179,12 +212,35 @@ class Pipeline:
             notes=(*restored.notes, *lossy_changes(picture, task.job.format)),
         )
 
+    def _place(self, target: Path, replaces: str | None, data: bytes, source: str) -> bool:
+        """Write an output; False when another run has made the very same one meanwhile.
 
-def _open(task: Task, data: bytes | None) -> Opened:
+        replaces: sha256 of the file that may be replaced. source: sha256 of the input.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        if self._journal is not None:
+            self._journal.add(target, digest, len(data), source)
+        overwrite = self._overwrite
+        if replaces is not None and os.path.lexists(target):
+            if digest_of(target) not in (replaces, digest):
+                raise PictureError(f"{shown(target)} was changed by somebody else meanwhile: it is kept")
+            overwrite = True
+        try:
+            write_atomic(target, data, overwrite)
+        except TakenError:
+            if digest_of(target) != digest:
+                raise
+            return False
+        return True
+
+
+def _open(task: Task, data: bytes | None, reader: Reader) -> Opened:
     """Read one picture; runs in a thread."""
     path = task.job.source.path
-    picture = decode(data or b"", task.name) if path is None else read(path)
-    return Opened(picture, None if task.comparison is None else half(picture.rgb))
+    content = reader.load(path) if path is not None else data or b""
+    picture = reader.decode(content, task.name if path is None else str(path))
+    digest = hashlib.sha256(content).hexdigest()
+    return Opened(picture, digest, None if task.comparison is None else half(picture.rgb))
 
 
 def _failure(task: Task, error: Exception) -> Record:

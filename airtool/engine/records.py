@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from airtool.engine.tasks import Task
-from airtool.images.plan import Job
 from airtool.reports.record import versions
 
-Status = Literal["restored", "failed", "skipped"]
+Status = Literal["restored", "failed", "kept", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,8 @@ class Record:
     target: str
     """Path of the output, or "standard output"."""
     status: Status
-    """skipped: the output was there already and ``--resume`` was given."""
+    """kept: the output is there already, as this run would make it. unknown: it is there, but not by this tool's
+    manifest; kept as it is."""
     width: int | None = None
     """Pixels, after the EXIF orientation; None where the picture was not read."""
     height: int | None = None
@@ -45,7 +44,7 @@ class Record:
 def count(records: Sequence[Record]) -> dict[str, int]:
     """How many records there are of each status."""
     found = Counter(record.status for record in records)
-    return {"restored": found["restored"], "failed": found["failed"], "skipped": found["skipped"]}
+    return {name: found[name] for name in get_args(Status)}
 
 
 def megapixels(records: Sequence[Record]) -> float:
@@ -64,18 +63,21 @@ class Outcome:
     """Whether Ctrl-C ended it early."""
 
 
-def payload(outcome: Outcome, skipped: Sequence[Job], restoration: Mapping[str, Any] | None) -> dict[str, Any]:
+def payload(
+    outcome: Outcome, kept: Sequence[Record], restoration: Mapping[str, Any] | None, shard: str | None = None
+) -> dict[str, Any]:
     """The whole run for `airtool.reports.writers.write_json`.
 
-    skipped: what was there already. restoration: what `Session.describe` says; None where nothing was to restore.
+    kept: what was there already. restoration: what `Session.describe` says; None where nothing was to restore. shard:
+    which part of the pictures this is; None for all.
     """
-    kept = [Record(task.name, task.output, "skipped") for task in map(Task, skipped)]
     records = [*outcome.records, *kept]
     return {
         "command": "restore",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(),
         "restoration": restoration,
+        "shard": shard,
         "interrupted": outcome.interrupted,
         **count(records),
         "seconds": outcome.seconds,

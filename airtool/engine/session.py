@@ -271,7 +271,7 @@ def picture_seed(rgb: Pixels, seed: int) -> int:
 
 
 def open_session(
-    method: str = "ndr",
+    method: str | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -283,8 +283,9 @@ def open_session(
 ) -> Session:
     """Load a method and make it ready.
 
-    weights: a weights file; None takes the embedded weights of `preset`. tile: side of a tile in pixels, None for what
-    memory allows, 0 for the whole picture at once. The other arguments are those of `Settings`.
+    method: None takes the one that `weights` are for, or the default. weights: a weights file; None takes the embedded
+    weights of `preset`. tile: side of a tile in pixels, None for what memory allows, 0 for the whole picture at once.
+    The other arguments are those of `Settings`.
     Raises UsageError for an unknown method, preset, device or precision, and AirtoolError for a weights file that is
     missing, damaged or of another method.
     """
@@ -294,15 +295,16 @@ def open_session(
 
 def open_with(
     settings: Settings,
-    method: str = "ndr",
+    method: str | None = None,
     weights: str | Path | None = None,
     preset: str = "small",
     detector: Detector | None = None,
 ) -> Session:
     """As `open_session`, from settings. detector: the one to ask in place of the embedded one."""
-    from airtool.methods.registry import check_method, load_method
+    from airtool.methods.registry import check_method, load_method, which_method
     from airtool.methods.weights import embedded_path, sha256_of
 
+    method = which_method(method, weights)
     check_method(method)
     pick_device(settings.device)  # before seconds are spent on weights
     path = embedded_path(method, preset) if weights is None else Path(weights)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from airtool.errors import UsageError
 from airtool.images.names import listing, shown
+from airtool.images.places import check_links
 from airtool.images.plan import Job
 
 
@@ -19,6 +20,12 @@ class Task:
     """File of the before/after picture; None: not wanted."""
     explanations: Mapping[str, Path] = field(default_factory=dict)
     """Files of what the method saw, by the names of the maps."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that may be written."""
+        own = (self.job.target, self.comparison, *self.explanations.values())
+        return tuple(file for file in own if file is not None)
 
     @property
     def name(self) -> str:
@@ -48,6 +55,7 @@ def plan_tasks(
     UsageError for those otherwise, for a folder in which such a picture could be taken for an input or an output, and
     for inputs of one name from several folders.
     """
+    check_links(Path(out), (job.target for job in jobs))
     comparisons: list[Path | None] = [None] * len(jobs)
     explanations: list[Mapping[str, Path]] = [{}] * len(jobs)
     if compare is not None:
@@ -87,6 +95,7 @@ def beside(
                 raise UsageError(f"{option}: {shown(target)} is also an input or output: name another folder")
             targets.add(target)
         planned.append(files)
+    check_links(Path(folder), targets)
     taken = [target for files in planned for target in files.values() if os.path.lexists(target)]
     if taken and not replace:
         raise UsageError(f"already there: {listing(taken)}; pass --overwrite to replace, or name another folder")

@@ -13,9 +13,7 @@ from airtool.engine.iterate import TIMES, Decision, Rules, Step
 from airtool.engine.iterate_files import PROTOCOL, Told
 from airtool.engine.records import Outcome, Record, count
 from airtool.engine.session import Session
-from airtool.engine.tasks import Task
 from airtool.engine.wanted import Wanted
-from airtool.images.plan import Job
 from airtool.metrics.aggregate import aggregate
 from airtool.reports.record import Score, versions
 from airtool.reports.writers import plain
@@ -52,19 +50,19 @@ def trace(
     facts: Mapping[str, Any],
     outcome: Outcome,
     told: Mapping[str, Told],
-    skipped: Sequence[Job],
+    kept: Sequence[Record],
     earlier: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The whole run for `airtool.reports.writers.write_json`.
 
-    facts: from `run_facts`; empty where nothing was to do. told: by output. skipped: what was there already. earlier: a
-    trace of these outputs, whose entries for skipped pictures are taken over when it was made in the same way.
+    facts: from `run_facts`; empty where nothing was to do. told: by output. kept: what was there already. earlier: a
+    trace of these outputs, whose entries for pictures that this run would make alike are taken over when it was made in
+    the same way.
     """
     known = _entries(earlier, facts)
-    tasks = [Task(job) for job in skipped]
     pictures = [_picture(record, told.get(record.target)) for record in outcome.records]
     pictures += [
-        _picture(Record(task.name, task.output, "skipped"), None) | known.get(task.output, {}) for task in tasks
+        _picture(record, None) | (known.get(record.target, {}) if record.status == "kept" else {}) for record in kept
     ]
     done = [entry for entry in pictures if entry.get("reason") is not None]
     return {
@@ -73,8 +71,7 @@ def trace(
         "versions": versions(),
         **facts,
         "interrupted": outcome.interrupted,
-        **count(outcome.records),
-        "skipped": len(skipped),
+        **count([*outcome.records, *kept]),
         "seconds": outcome.seconds,
         "reasons": dict(Counter(entry["reason"] for entry in done)),
         "means": means(outcome, told),
@@ -123,7 +120,7 @@ def _entries(earlier: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> dic
     pictures = earlier.get("pictures")
     entries = [each for each in pictures if isinstance(each, dict)] if isinstance(pictures, list) else []
     done = [entry for entry in entries if entry.get("reason") is not None and "target" in entry]
-    return {str(entry["target"]): {**entry, "status": "skipped"} for entry in done}
+    return {str(entry["target"]): {**entry, "status": "kept"} for entry in done}
 
 
 def _bare(facts: Any) -> Any:

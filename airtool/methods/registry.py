@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airtool.errors import AirtoolError, UsageError
-from airtool.methods import autodir, defusion, dfpir, ndr, up_restorer
+from airtool.methods import DEFAULT, autodir, defusion, dfpir, ndr, up_restorer
 from airtool.methods.facts import MethodFacts
 
 if TYPE_CHECKING:
@@ -25,6 +25,16 @@ def check_method(name: str) -> MethodFacts:
     if name not in METHODS:
         raise UsageError(f"unknown method {name!r}: choose from {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def which_method(name: str | None, weights: str | Path | None) -> str:
+    """The method that is meant: the one that is named, else the one that the weights file is for, else the default.
+
+    Raises AirtoolError for a weights file that is missing or damaged.
+    """
+    from airtool.methods.weights import method_of
+
+    return name or (DEFAULT if weights is None else method_of(Path(weights)))
 
 
 def method_class(name: str) -> "MethodClass":
@@ -48,6 +58,7 @@ def load_method(name: str, weights: str | Path | None = None, preset: str = "sma
     preset. Raises UsageError for an unknown method or a preset without embedded weights, and AirtoolError for a
     file that is missing, damaged, of another method, or does not fit the network it declares.
     """
+    from airtool.methods.bounded import bounded
     from airtool.methods.weights import embedded_path, read_weights
 
     cls = method_class(name)
@@ -57,7 +68,8 @@ def load_method(name: str, weights: str | Path | None = None, preset: str = "sma
         raise AirtoolError(
             f"{path} holds weights of {found.header.get('method')!r}, not of {name}: name the right file"
         )
-    method = cls(cls.config_from(found.header.get("config", {})))
+    with bounded(found.tensors, path):
+        method = cls(cls.config_from(found.header.get("config", {})))
     expected = method.network.state_dict()
     for key in [*expected, *found.tensors]:
         if key not in expected or key not in found.tensors:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,27 +100,45 @@ def sha256_of(path: Path) -> str:
 def read_weights(path: Path) -> Weights:
     """Read a weights file; nothing in it is ever executed.
 
-    Raises AirtoolError when the file is missing, is no safetensors file with airtool's header, or holds values that
-    are not finite.
+    Raises AirtoolError when the file is missing, is no safetensors file with airtool's header, or holds something other
+    than finite floating-point numbers.
     """
     import torch
-    from safetensors import SafetensorError, safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "null"))
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except FileNotFoundError:
-        raise AirtoolError(f"weights file {path} does not exist") from None
-    except (OSError, SafetensorError, ValueError) as error:
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise AirtoolError(f"{path} is not a readable weights file ({detail}): get it again") from None
-    if not isinstance(header, dict):
-        raise AirtoolError(f"{path} was not written by airtool: bring it in with `airtool models import`")
+    with _opened(path, "pt") as (file, header):
+        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    for key, tensor in stored.items():
+        if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+            raise AirtoolError(f"{path} is damaged: {key!r} holds {tensor.dtype}, not weights; get it again")
+    tensors = {key: tensor.float() for key, tensor in stored.items()}
     for key, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise AirtoolError(f"{path} is damaged: {key!r} holds values that are not finite numbers; get it again")
     return Weights(header, tensors)
+
+
+def method_of(path: Path) -> str:
+    """Name of the method that a weights file is for; imports no torch. Raises AirtoolError as `read_weights`."""
+    with _opened(path, "np") as (_, header):
+        return str(header.get("method"))
+
+
+@contextmanager
+def _opened(path: Path, framework: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A weights file and its header, with one-line errors for whatever is wrong with it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework=framework) as file:
+            header = json.loads((file.metadata() or {}).get(HEADER, "null"))
+            if not isinstance(header, dict):
+                raise AirtoolError(f"{path} was not written by airtool: bring it in with `airtool models import`")
+            yield file, header
+    except FileNotFoundError:
+        raise AirtoolError(f"weights file {path} does not exist") from None
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise AirtoolError(f"{path} is not a readable weights file ({detail}): get it again") from None
 
 
 def write_weights(

@@ -1,5 +1,7 @@
 """The command line starts quickly, and a mistake costs one line."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +11,9 @@ import pytest
 from commandline import Run
 
 from airtool import __version__
+from airtool.cli.progress import track
+from airtool.cli.signals import endable
+from airtool.errors import AirtoolError
 
 COMMANDS = ("restore", "detect", "evaluate", "degrade", "train", "models")
 
@@ -111,3 +116,49 @@ def test_output_that_nobody_reads_is_no_traceback() -> None:
     script = f"{command} | true; {command} | head -c 1 >/dev/null"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "swallowed", [None, AirtoolError("weights.safetensors is not readable"), ImportError("no numpy")]
+)
+def test_being_asked_to_end_is_no_error_whatever_a_library_makes_of_it(
+    number: int, expected: int, swallowed: Exception | None, monkeypatch: pytest.MonkeyPatch, airtool: Run
+) -> None:
+    def asked(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            if swallowed is None:
+                raise
+        raise swallowed
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr("airtool.images.discover.discover", asked)
+    assert airtool("restore", "in", "out") == (expected, "", "")
+    assert signal.getsignal(number) == before
+
+
+def test_being_asked_to_end_is_not_forgotten_where_python_swallows_it(capfd: pytest.CaptureFixture[str]) -> None:
+    class Last:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+
+    seen = []
+
+    def work() -> None:
+        for number in track(range(9), 9, "done", quiet=True):
+            seen.append(number)
+            if number == 4:
+                Last()
+
+    with endable() as asked:
+        assert list(track(range(3), 3, "done", quiet=True)) == [0, 1, 2]
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert asked == [143]
+    assert seen == [0, 1, 2, 3, 4]
+    assert capfd.readouterr() == ("", "")
+    assert list(track(range(3), 3, "done", quiet=True)) == [0, 1, 2]

@@ -117,6 +117,18 @@ def test_one_picture_is_as_in_a_folder(iterate: Run, folder: Path, tmp_path: Pat
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
 
 
+def test_shards_are_the_whole_run(iterate: Run, folder: Path, tmp_path: Path) -> None:
+    assert iterate(folder, tmp_path / "all", "-q")[0] == 0
+    made = []
+    for number in (1, 2, 3):
+        trace = tmp_path / f"{number}.json"
+        assert iterate(folder, tmp_path / "out", "--shard", f"{number}/3", "--trace", trace, "-q")[0] == 0
+        made += [each["source"] for each in traced(trace)["pictures"]] if trace.exists() else []
+    assert sorted(made) == sorted(str(folder / name) for name in NAMES)
+    for name in NAMES:
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
+
+
 def test_a_plan_writes_nothing(iterate: Run, folder: Path, tmp_path: Path) -> None:
     code, out, err = iterate(folder, tmp_path / "out", "--plan-only", "-q")
     assert (code, err) == (0, "")
@@ -136,7 +148,9 @@ def test_a_plan_writes_nothing(iterate: Run, folder: Path, tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {"in"}
 
 
-def test_resume_keeps_what_the_trace_says_and_overwrite_starts_anew(iterate: Run, folder: Path, tmp_path: Path) -> None:
+def test_resume_keeps_what_the_trace_says_and_overwrite_starts_anew(
+    iterate: Run, folder: Path, truths: Path, tmp_path: Path
+) -> None:
     out, trace = tmp_path / "out", tmp_path / "t.json"
     (folder / "tür" / "c.png").rename(tmp_path / "c.png")
     assert iterate(folder, out, "--trace", trace, "-q")[0] == 0
@@ -149,15 +163,18 @@ def test_resume_keeps_what_the_trace_says_and_overwrite_starts_anew(iterate: Run
     assert "2 already there, kept" in err
     said = traced(trace)
     status = {Path(each["source"]).name: (each["status"], each.get("reason")) for each in said["pictures"]}
-    assert status == {"c.png": ("restored", "clean"), "a.jpg": ("skipped", "clean"), "b.png": ("skipped", "clean")}
-    assert (said["restored"], said["skipped"], said["reasons"]) == (1, 2, {"clean": 3})
+    assert status == {"c.png": ("restored", "clean"), "a.jpg": ("kept", "clean"), "b.png": ("kept", "clean")}
+    assert (said["restored"], said["kept"], said["reasons"]) == (1, 2, {"clean": 3})
     before = trace.read_bytes()
     code, _, err = iterate(folder, out, "--trace", trace, "--resume")
     assert (code, trace.read_bytes()) == (0, before)
     assert "nothing to do" in err
-    # What was done under other rules does not stand in the same trace.
     (out / "b.png").unlink()
-    assert iterate(folder, out, "--trace", trace, "--resume", "--threshold", "0.5", "-q")[0] == 0
+    code, _, err = iterate(folder, out, "--trace", trace, "--resume", "--threshold", "0.5", "-q")
+    assert (code, trace.read_bytes()) == (2, before)
+    assert "made with other settings (threshold)" in err
+    # What was not measured alike does not stand in the same trace.
+    assert iterate(folder, out, "--trace", trace, "--resume", "--gt", truths, "-q")[0] == 0
     reasons = {Path(each["source"]).name: each.get("reason") for each in traced(trace)["pictures"]}
     assert reasons == {"b.png": "clean", "a.jpg": None, "c.png": None}
     assert iterate(folder, out, "--trace", trace, "--overwrite", "-q")[0] == 0
@@ -173,7 +190,7 @@ def test_a_bad_picture_stops_nothing(iterate: Run, folder: Path, tmp_path: Path)
     failed = next(each for each in said["pictures"] if each["status"] == "failed")
     assert "bad.png" in failed["message"]
     assert "steps" not in failed
-    assert {path.name for path in (tmp_path / "out").rglob("*.*")} == {"a.jpg", "b.png", "c.png"}
+    assert {path.name for path in (tmp_path / "out").rglob("*.[jp]*g")} == {"a.jpg", "b.png", "c.png"}
 
 
 def test_a_ground_truth_is_missing(iterate: Run, folder: Path, truths: Path, tmp_path: Path) -> None:

@@ -63,8 +63,26 @@ def test_verify_finds_damage(airtool: Run, embedded: Path) -> None:
     assert "missing" in err
 
 
+def test_damaged_embedded_weights_restore_nothing(airtool: Run, embedded: Path, folder: Path, tmp_path: Path) -> None:
+    whole = embedded.read_bytes()
+    # One bit, in the numbers and in the header.
+    for at in (len(whole) // 2, len(whole) - 1, 20):
+        embedded.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        code, out, err = airtool("restore", folder, tmp_path / "out", "-q", "--method", "ndr")
+        assert (code, out) == (1, "")
+        assert err.count("\n") == 1
+        assert "ndr-small.safetensors is damaged (its sha256 differs): install airtool again" in err
+    embedded.write_bytes(whole)
+    (embedded.parent / "manifest.json").write_text("[{]")
+    code, _, err = airtool("restore", folder, tmp_path / "out", "-q", "--method", "ndr")
+    assert code == 1
+    assert "manifest.json cannot be read" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_embedded_weights_restore(airtool: Run, embedded: Path, folder: Path, tmp_path: Path) -> None:
-    code, out, _ = airtool("restore", folder, tmp_path / "out", "--report", "-", "-q")
+    code, out, _ = airtool("restore", folder, tmp_path / "out", "--method", "ndr", "--report", "-", "-q")
     assert code == 0
     assert json.loads(out)["restoration"]["preset"] == "small"
     assert json.loads(out)["restoration"]["weights"] == embedded.name

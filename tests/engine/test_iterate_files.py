@@ -1,5 +1,6 @@
 """The loop over folders: no picture knows of another; steps, figures and contact sheets lie beside."""
 
+import gc
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from airtool.errors import UsageError
 from airtool.images.decode import read
 from airtool.images.discover import discover
 from airtool.images.encode import encode
+from airtool.images.picture import Picture
 from airtool.images.plan import Job, plan
 from airtool.methods.base import Request
 
@@ -181,3 +183,14 @@ def test_sheets_that_cannot_be(folder: Path, tmp_path: Path) -> None:
     assert plan_sheets(str(tmp_path / "there.png"), jobs, [], replace=True) == [tmp_path / "there.png"]
     many = list(jobs) * ROWS
     assert len(plan_sheets(str(tmp_path / "s.png"), many, [], replace=False)) == len(jobs)
+
+
+def test_what_there_is_to_tell_holds_no_pictures(folder: Path, tmp_path: Path) -> None:
+    def alive() -> int:
+        gc.collect()
+        return sum(type(each) is Picture for each in gc.get_objects())
+
+    before = alive()
+    loop = loop_over(plan_steps(jobs_of(folder, tmp_path / "out"), str(tmp_path / "out"), None, 5, {}, replace=False))
+    assert len(loop.told) == 5
+    assert alive() == before

@@ -21,6 +21,7 @@ from airtool.images.discover import discover
 from airtool.images.encode import encode
 from airtool.images.picture import Metadata, Picture
 from airtool.images.plan import plan
+from airtool.images.reader import Reader
 from airtool.methods.base import Request
 
 
@@ -162,10 +163,10 @@ def test_few_pictures_are_in_memory_at_once(folder: Path, tmp_path: Path, monkey
     opened, most = 0, 0
     original = module._open
 
-    def counting(task: Task, content: bytes | None) -> module.Opened:
+    def counting(task: Task, content: bytes | None, reader: Reader) -> module.Opened:
         nonlocal opened
         opened += 1
-        return original(task, content)
+        return original(task, content, reader)
 
     monkeypatch.setattr(module, "_open", counting)
     monkeypatch.setattr(module, "PIXELS_AHEAD", {"cpu": 5000})

@@ -1,0 +1,106 @@
+"""The Ray engine on a cluster of two actors: the bytes of the local engine, also when an actor is killed on the way."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+from airtool.images.encode import encode
+from airtool.images.picture import Metadata, Picture
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'airtool[ray]'")
+
+COUNT = 24
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small cuts of a photograph, and one file that is no picture."""
+    folder = tmp_path_factory.mktemp("ray") / "in"
+    folder.mkdir()
+    source = data.astronaut().astype(np.float32) / 255
+    for index in range(COUNT):
+        rgb = np.ascontiguousarray(source[index * 16 : index * 16 + 64, 100 : 180 - index])
+        (folder / f"{index}.png").write_bytes(encode(Picture(rgb, None, 8, False, "png", Metadata())))
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return folder
+
+
+def command(inputs: Path, out: Path, *more: str) -> list[str]:
+    environment = [sys.executable, "-m", "airtool", "restore", str(inputs), str(out), "--device", "cpu"]
+    return [*environment, "--report", str(out.with_suffix(".json")), *more]
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.png")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs: Path) -> dict[str, str]:
+    out = inputs.parent / "local"
+    assert subprocess.run(command(inputs, out), capture_output=True).returncode == 1
+    assert len(contents(out)) == COUNT
+    return contents(out)
+
+
+def actors(parent: int) -> list[int]:
+    """Processes of Ray's actors that run the restorer, below a command."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"MapWorker" in line and f"AIRTOOL_TEST={parent}".encode() in environment:
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_cluster_gives_the_same_bytes_also_when_an_actor_is_killed(inputs: Path, undisturbed: dict[str, str]) -> None:
+    out = inputs.parent / "cluster"
+    mark = str(os.getpid())
+    run = subprocess.Popen(
+        command(inputs, out, "--engine", "ray", "--ray-workers", "2"),
+        env={**os.environ, "AIRTOOL_TEST": mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline, killed = time.monotonic() + 120, 0
+    while run.poll() is None and time.monotonic() < deadline and not killed:
+        if len(contents(out)) >= 2:
+            for actor in actors(int(mark))[:1]:
+                os.kill(actor, signal.SIGKILL)
+                killed += 1
+        time.sleep(0.01)
+    printed, said = run.communicate(timeout=120)
+    assert killed == 1
+    assert run.returncode == 1, said
+    assert printed == ""
+    assert said.count("broken.png") == 1
+    assert contents(out) == undisturbed
+
+    # And the local engine takes the outputs for its own.
+    again = subprocess.run(command(inputs, out, "--resume"), capture_output=True, text=True)
+    assert again.returncode == 1
+    assert f"{COUNT} already there" in again.stderr, again.stderr
+    assert contents(out) == undisturbed
+
+
+def test_without_a_cluster_it_says_so_in_one_line(inputs: Path, tmp_path: Path) -> None:
+    address = ["--engine", "ray", "--ray-address", "127.0.0.1:1"]
+    run = subprocess.run(command(inputs, tmp_path / "out", *address), capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr.splitlines()[-1].startswith("airtool: error: no Ray cluster answers at 127.0.0.1:1")
+    assert "Traceback" not in run.stderr
