@@ -1,6 +1,7 @@
 """Where the pictures of the tests come from."""
 
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,38 @@ def metric_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(exist_ok=True)
         torch.save(dict(state), path)
     return folder
+
+
+@pytest.fixture(scope="session")
+def inception_file(metric_files: Path) -> Path:
+    """FID's network under its published name, laid out likewise. Its weights are random, one number a channel."""
+    import torch
+    from pyiqa.archs import inception
+
+    path = metric_files / "pyiqa" / "pt_inception-2015-12-05-6726825d.pth"
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pyiqa builds it by an option that torchvision has renamed
+        patch.setattr(inception, "load_pretrained_network", lambda *_: None)
+        shapes = {key: tensor.shape for key, tensor in inception.fid_inception_v3().state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for key, shape in shapes.items():
+        if key.endswith("weight") and len(shape) == 4:
+            spread = (shape[0], shape[1], 1, 1)  # a kernel of equal numbers, seen as a whole one, keeps the file small
+            state[key] = (torch.randn(spread, generator=generator) / shape[1:].numel() ** 0.5).expand(shape)
+        else:
+            state[key] = torch.full(shape, float(not key.endswith(("bias", "mean", "tracked"))))
+    torch.save(state, path)
+    return path
+
+
+@pytest.fixture
+def fid_hub(metric_hub: Path, inception_file: Path) -> Path:
+    """`metric_hub` with FID's network."""
+    link = metric_hub / "pyiqa" / inception_file.name
+    if not link.exists():
+        link.symlink_to(inception_file)
+    return metric_hub
 
 
 @pytest.fixture

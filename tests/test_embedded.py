@@ -71,7 +71,6 @@ def test_dfpir_works_out_what_is_wrong() -> None:
         assert (restored.wanted.degradation, restored.guessed) == ((degradation,), True), name
 
 
-@pytest.mark.xfail(strict=True, reason="the embedded model takes some clean pictures for hazy or dark: see its card")
 def test_clean_pictures_come_back() -> None:
     said = airtool("evaluate", "--pairs", EXAMPLES / "clean", EXAMPLES / "clean", "--json", "-", "--quiet")
     for picture in json.loads(said)["pictures"]:
