@@ -189,7 +189,7 @@ def drawn(draw: st.DrawFn, least: int = 1, most: int = 90, only: tuple[str, ...]
     turns = 1 if format.name == "tiff" and depth == 16 else 8
     return Drawn(
         draw(st.sampled_from(PHOTOGRAPHS)),
-        (draw(st.integers(0, 150)), draw(st.integers(0, 250))),
+        (draw(st.integers(0, 80)), draw(st.integers(0, 200))),
         (draw(sides), draw(sides)),
         format.name,
         depth,

@@ -24,9 +24,10 @@ def lossy_changes(picture: Picture, format: str | None = None) -> tuple[str, ...
     """
     target = _target(picture, format)
     changes = []
-    if picture.alpha is not None and not target.alpha and picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
+    transparent = picture.alpha is not None and picture.alpha.min() < np.iinfo(picture.alpha.dtype).max
+    if transparent and not target.alpha:
         changes.append("transparency is dropped")
-    if picture.alpha is not None and target.name == "avif":
+    if transparent and target.name == "avif":
         changes.append("transparency is compressed with loss")
     if picture.depth == 16 and not target.sixteen_bit:
         changes.append("16 bits a sample become 8")

@@ -4,7 +4,7 @@ Source: ISO/IEC 14496-12, sections 8.11.3 (iloc), 8.11.4 (pitm), 8.11.6 (iinf). 
 items may overlap, so that a small file can describe any number of huge ones.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from airtool.images.boxes import boxes
@@ -50,6 +50,22 @@ def items(iinf: bytes) -> Iterator[Item]:
         number, rest = int.from_bytes(box.body[4 : 4 + width]), box.body[4 + width + 2 :]
         if version >= 2:
             yield Item(number, rest[:4], b"".join(rest[4:].split(b"\0", 2)[1:2]))
+
+
+def renamed(data: bytes, iinf: bytes, kinds: Collection[bytes]) -> bytes:
+    """A file in which decoders do not know any more what the items of some kinds are. Nothing else in it moves.
+
+    iinf: the body of its item information box.
+    """
+    head = 6 if iinf[:1] == b"\0" else 8
+    veiled, at = bytearray(iinf), head
+    for box in boxes(iinf[head:]):
+        at = iinf.index(box.body, at)
+        kind = at + (8 if box.body[:1] == b"\2" else 10)  # behind version and flags, item number, protection
+        if box.body[kind - at : kind - at + 4] in kinds:
+            veiled[kind : kind + 4] = b"skip"
+        at += len(box.body)
+    return data if veiled == iinf else data.replace(iinf, veiled, 1)
 
 
 class Contents:

@@ -93,34 +93,39 @@ def scaled(stored: np.ndarray, depth: int) -> np.ndarray:
     return np.rint(stored * ((2**depth - 1) / np.iinfo(stored.dtype).max))
 
 
-def changes(given: Drawn, after: Picture) -> set[str]:
+def opaque(photo: Drawn) -> bool:
+    """Whether nothing shines through, be it for want of an alpha."""
+    return photo.alpha is None or photo.alpha.min() == 2**photo.depth - 1
+
+
+def changes(photo: Drawn, after: Picture) -> set[str]:
     """What became of a picture on its way, in the words in which its record should tell it."""
-    stored, avif = given.alpha, after.format == "avif"
+    avif = after.format == "avif"
     happened = {
-        "transparency is dropped": stored is not None and stored.min() < 2**given.depth - 1 and after.alpha is None,
-        "transparency is compressed with loss": after.alpha is not None and avif,
-        "16 bits a sample become 8": given.depth > after.depth,
-        "16 bits a sample become 12": given.depth == 16 and avif,
-        "one grey channel becomes three equal ones": given.grey and not after.grey,
-        "EXIF is dropped": given.orientation is not None and after.metadata.exif is None,
-        "the colour profile is dropped": given.profile and after.metadata.icc is None,
-        "XMP is dropped": given.packet and after.metadata.xmp is None,
+        "transparency is dropped": not opaque(photo) and after.alpha is None,
+        "transparency is compressed with loss": not opaque(photo) and avif,
+        "16 bits a sample become 8": photo.depth > after.depth,
+        "16 bits a sample become 12": photo.depth == 16 and avif,
+        "one grey channel becomes three equal ones": photo.grey and not after.grey,
+        "EXIF is dropped": photo.orientation is not None and after.metadata.exif is None,
+        "the colour profile is dropped": photo.profile and after.metadata.icc is None,
+        "XMP is dropped": photo.packet and after.metadata.xmp is None,
     }
     return {words for words, so in happened.items() if so}
 
 
-def check_metadata(given: Drawn, after: Picture, target: Format) -> None:
+def check_metadata(photo: Drawn, after: Picture, target: Format) -> None:
     """Whatever the format can hold is there, and the orientation and size in the EXIF block are those of the result."""
     own = after.metadata
     kept = {
-        "exif": given.orientation is not None and "exif" in target.metadata,
+        "exif": photo.orientation is not None and "exif" in target.metadata,
         # A grey profile suits grey pixels alone.
-        "icc": given.profile and "icc" in target.metadata and after.grey == given.grey,
-        "xmp": given.packet and "xmp" in target.metadata,
+        "icc": photo.profile and "icc" in target.metadata and after.grey == photo.grey,
+        "xmp": photo.packet and "xmp" in target.metadata,
     }
     assert {kind: getattr(own, kind) is not None for kind in kept} == kept
-    assert own.icc in (None, given.metadata.icc)
-    assert own.xmp in (None, given.metadata.xmp)
+    assert own.icc in (None, photo.metadata.icc)
+    assert own.xmp in (None, photo.metadata.xmp)
     if own.exif is not None:
         block = Image.Exif()
         block.load(own.exif)
@@ -133,28 +138,28 @@ def check_metadata(given: Drawn, after: Picture, target: Format) -> None:
 def test_a_picture_keeps_what_its_file_holds(amount: Amount) -> None:
     @amount
     @given(drawn(), METHODS, st.none() | st.sampled_from(formats()))
-    def holds(given: Drawn, method: Hook, format: str | None) -> None:
-        made, (record,) = restored({name_of(0, given): given.file()}, method, format=format)
-        target, after = FORMATS[format or given.format], decode(made["0"], "x")
+    def holds(photo: Drawn, method: Hook, format: str | None) -> None:
+        made, (record,) = restored({name_of(0, photo): photo.file()}, method, format=format)
+        target, after = FORMATS[format or photo.format], decode(made["0"], "x")
         assert after.format == target.name
-        assert after.rgb.shape == given.upright(given.samples).shape == (record.height, record.width, 3)
-        assert after.depth == (given.depth if target.sixteen_bit else 8)
-        has_alpha = given.transparency is not None and target.alpha
-        if given.transparency == "opaque" and {"webp", "avif"} & {given.format, target.name}:
-            has_alpha = after.alpha is not None  # their encoders may drop an alpha that is full everywhere
+        assert after.rgb.shape == photo.upright(photo.samples).shape == (record.height, record.width, 3)
+        assert after.depth == (photo.depth if target.sixteen_bit else 8)
+        has_alpha = photo.transparency is not None and target.alpha
         # OpenCV writes no grey with alpha.
-        assert after.grey == (given.grey and target.grey and not has_alpha)
+        assert after.grey == (photo.grey and target.grey and not has_alpha)
+        if has_alpha and opaque(photo) and {"webp", "avif"} & {photo.format, target.name}:
+            has_alpha = after.alpha is not None  # their encoders may drop an alpha that is full everywhere
         assert (after.alpha is not None) == has_alpha
-        if after.alpha is not None and given.alpha is not None and "avif" not in (given.format, target.name):
-            assert np.array_equal(after.alpha, scaled(given.upright(given.alpha), after.depth))
-        check_metadata(given, after, target)
-        assert set(record.notes) == changes(given, after)
+        if after.alpha is not None and photo.alpha is not None and "avif" not in (photo.format, target.name):
+            assert np.array_equal(after.alpha, scaled(photo.upright(photo.alpha), after.depth))
+        check_metadata(photo, after, target)
+        assert set(record.notes) == changes(photo, after)
         if target.lossy:
             return
-        if given.grey:
+        if photo.grey:
             assert np.ptp(after.rgb, axis=2).max() == 0
-        if method is nothing and not FORMATS[given.format].lossy:
-            assert np.array_equal(samples_of(after), scaled(given.upright(given.samples), after.depth))
+        if method is nothing and not FORMATS[photo.format].lossy:
+            assert np.array_equal(samples_of(after), scaled(photo.upright(photo.samples), after.depth))
 
     holds()
 
@@ -165,8 +170,8 @@ def test_the_picture_alone_decides_its_bytes(amount: Amount) -> None:
 
     @amount
     @given(st.lists(drawn(most=40), min_size=2, max_size=5), st.data())
-    def holds(given: list[Drawn], data: st.DataObject) -> None:
-        files = {name_of(index, picture): picture.file() for index, picture in enumerate(given)}
+    def holds(photos: list[Drawn], data: st.DataObject) -> None:
+        files = {name_of(index, picture): picture.file() for index, picture in enumerate(photos)}
         made, _ = restored(files)
         assert len(made) == len(files)
         order = data.draw(st.permutations(range(len(files))))
@@ -196,10 +201,10 @@ def test_tiles_leave_no_trace_in_what_a_local_method_makes(amount: Amount) -> No
         st.sampled_from([1, 2, 4, 8, 16]),
         st.none() | st.integers(32, 64),
     )
-    def holds(given: Drawn, method: Hook, tile: int | None, multiple: int, memory: int | None) -> None:
+    def holds(photo: Drawn, method: Hook, tile: int | None, multiple: int, memory: int | None) -> None:
         # An edge of a tile counts by a ten thousandth: nothing in 8 bits, some steps in 16.
-        method = negative if given.depth == 16 else method
-        before = decode(given.file(), "x")
+        method = negative if photo.depth == 16 else method
+        before = decode(photo.file(), "x")
 
         def small(pictures: Tensor, request: Request) -> Tensor:
             if memory is not None and max(pictures.shape[2:]) > max(memory, 2 * multiple):
@@ -217,8 +222,8 @@ def test_tiles_leave_no_trace_in_what_a_local_method_makes(amount: Amount) -> No
 def test_the_seed_decides_what_is_drawn(amount: Amount) -> None:
     @amount
     @given(drawn(least=8, only=("png", "tiff", "ppm")), st.integers(0, 2**32), st.integers(1, 2**32))
-    def holds(given: Drawn, seed: int, more: int) -> None:
-        files = {name_of(0, given): given.file()}
+    def holds(photo: Drawn, seed: int, more: int) -> None:
+        files = {name_of(0, photo): photo.file()}
         first, _ = restored(files, seed=seed)
         assert restored(files, seed=seed, workers=3)[0] == first
         assert restored(files, seed=seed + more)[0] != first

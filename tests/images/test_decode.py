@@ -170,6 +170,16 @@ def test_avif_of_more_than_eight_bits(rgba, bits):
     assert abs(picture.rgb.mean() - samples[..., :3].mean() / white) < 0.01
 
 
+@pytest.mark.parametrize("kinds", [{"xmp"}, {"exif"}, {"exif", "xmp"}])
+def test_avif_whose_metadata_lie_far_behind(saved, rgba, exif, xmp, kinds):
+    blocks = {"exif": exif(), "xmp": xmp}
+    data = saved(rgba, "AVIF", **{kind: blocks[kind] for kind in kinds})
+    picture = decode(data, "x")
+    assert picture.rgb.shape == rgba[..., :3].shape
+    assert picture.metadata.xmp == (xmp if "xmp" in kinds else None)
+    assert (picture.metadata.exif is not None) == ("exif" in kinds)
+
+
 def test_cmyk_becomes_rgb_without_its_profile(saved, photo, icc):
     cmyk = icc[:16] + b"CMYK" + icc[20:]
     for format in ("JPEG", "TIFF"):
