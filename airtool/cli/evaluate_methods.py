@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airtool.cli.options import USELESS_PRESET
 from airtool.engine.settings import Settings, parse_degradation
 from airtool.errors import UsageError
 
 if TYPE_CHECKING:
     from airtool.benches.evaluate import Restorer
-
-
-USELESS_PRESET = "--preset has no effect with --weights, whose file says what it is: leave it out"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+USELESS_PRESET = "--preset has no effect with --weights, whose file says what it is: leave it out"
+
 HOW, FILES = "How to restore", "Files"
 """Panels of the help in which they stand."""
 

@@ -13,6 +13,7 @@ from airtool.cli.console import say, warn
 from airtool.cli.options import (
     FILES,
     HOW,
+    USELESS_PRESET,
     Device,
     Format,
     Isolate,
@@ -207,7 +208,7 @@ def restore(
     )
     pixels = parse_max_pixels(max_pixels)
     if weights is not None and preset is not None:
-        raise UsageError("--preset has no effect with --weights, whose file says what it is: leave it out")
+        raise UsageError(USELESS_PRESET)
     if weights is not None and not Path(weights).is_file():
         raise AirtoolError(f"weights file {weights} does not exist: check the spelling")
     method = which_method(method, weights)

@@ -29,8 +29,8 @@ from airtool.methods.base import ExplainingMethod, LabelledMethod, Method, Promp
 from airtool.methods.defusion.instruction import read_pair
 
 LARGE = 4_000_000
-"""Pixels from which on memory is handed back after each picture, before it is encoded: that takes a tenth of a second,
-and next to so large a picture what the network's tiles took must not stay occupied."""
+"""Pixels from which on memory is handed back after each picture, before it is encoded: that costs little beside it, and
+next to so large a picture what the network's tiles took must not stay occupied."""
 
 EXPLAINED_PIXELS = 1_000_000
 """Explanations are looked at on a screen, and have to come from one pass over the whole picture."""

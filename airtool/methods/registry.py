@@ -30,11 +30,16 @@ def check_method(name: str) -> MethodFacts:
 def which_method(name: str | None, weights: str | Path | None) -> str:
     """The method that is meant: the one that is named, else the one that the weights file is for, else the default.
 
-    Raises AirtoolError for a weights file that is missing or damaged.
+    Raises AirtoolError for a weights file that is missing, damaged, or of something that is no method.
     """
     from airtool.methods.weights import method_of
 
-    return name or (DEFAULT if weights is None else method_of(Path(weights)))
+    if name or weights is None:
+        return name or DEFAULT
+    found = method_of(Path(weights))
+    if found not in METHODS:
+        raise AirtoolError(f"{weights} holds weights of {found!r}, which restores no pictures: name another file")
+    return found
 
 
 def method_class(name: str) -> "MethodClass":
