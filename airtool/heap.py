@@ -15,8 +15,8 @@ def keep_heap() -> None:
 
     By default every large tensor is mapped anew and handed back, and on a CPU the kernel spends as much time on
     clearing its pages as the layer on computing: a network of many thin layers takes up to 1.7 times as long. The
-    process then holds on to the largest amount that it ever used at once, until `return_heap`. Does nothing where the C library
-    is another one.
+    process then holds on to the largest amount that it ever used at once, until `return_heap`. Does nothing where the
+    C library is another one.
     """
     if (mallopt := _function("mallopt")) is not None:
         mallopt(MMAP_MAX, 0)
