@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from airtool.engine import padding
+from airtool.engine import padding, tone
 from airtool.engine.memory import is_out_of_memory
 from airtool.engine.settings import SMALLEST_TILE
 from airtool.engine.tiles import Pixels, axis, run_tiled
@@ -39,10 +39,25 @@ class Forward:
     def restore(self, source: Pixels, target: Pixels) -> None:
         """Restore `source` (H, W, 3), float32 in [0, 1], into `target` of the same shape, type and range.
 
-        `target` may be `source`. Raises PictureError when memory does not suffice for the smallest tile, or when the
-        network gives no finite result even in float32.
+        `target` may be `source`. Tiles get the tone of the whole, unless they are exact anyway. Raises PictureError
+        when memory does not suffice for the smallest tile, or when the network gives no finite result even in float32.
         """
+        alone = self._fits(source) or self.method.facts.tiling == "exact"
+        small = None if alone else tone.reduced(source, self.largest)
         self._restore(source, target, (0, 0))
+        if small is not None:
+            self._match_tone(small, target)
+
+    def _match_tone(self, small: Pixels, target: Pixels) -> None:
+        """Bring what came out of tiles to the tone that the network gives the whole picture at a reduced size."""
+        used = self.used
+        try:
+            wanted = self._attempt(small, replace(self.request, place=(0, 0)))
+        except PictureError:
+            wanted = None  # the tiles did well
+        self.used = used  # reports tell the size of tiles
+        if wanted is not None and tone.changes_tone(small, wanted):
+            tone.tone_map(tone.average(target, (small.shape[1], small.shape[0])), wanted).apply(target)
 
     def _restore(self, source: Pixels, target: Pixels, place: tuple[int, int]) -> None:
         """The same for a part of the picture whose first pixel lies at `place` (row, column)."""

@@ -7,6 +7,7 @@ from fakes import FakeMethod, GlobalNet
 from skimage import data
 from torch import Tensor
 
+from airtool.engine import tone
 from airtool.engine.session import Session, picture_seed
 from airtool.engine.settings import Settings
 from airtool.errors import PictureError, UsageError
@@ -57,7 +58,8 @@ def test_tiles_of_a_local_network_leave_no_trace(height: int, width: int, tile: 
     assert np.abs(tiled - whole).max() <= 1 / 255
 
 
-def test_tiles_of_a_global_network_blend_smoothly() -> None:
+def test_tiles_of_a_global_network_blend_smoothly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tone, "changes_tone", lambda *_: False)  # tiles alone; their tone has tests of its own
     rgb = photograph(320, 400)
     method = FakeMethod(GlobalNet(), tiling="approximate")
     whole = Session(method, Settings(device="cpu", tile=0)).restore_array(rgb)

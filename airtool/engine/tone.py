@@ -1,0 +1,121 @@
+"""One tone for all tiles of a picture: what is dim, hazy or pale is seen by looking at the whole picture.
+
+A tile shows a network a small part of a large photograph, and how much to brighten or to clear cannot be told from a
+wall or a piece of sky. So the picture is also restored at a reduced size, where the network sees it all, and the tiles'
+result is brought to that tone: by a map from old to new values that varies slowly over the picture, as in the fast
+guided filter (He & Sun, 2015, arXiv 1505.00996), so that edges stay where they are and detail is the tiles' own.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from airtool.images.opencv import cv2
+
+Pixels = npt.NDArray[np.float32]
+
+REDUCED_PIXELS = 512 * 512
+"""What the picture is reduced to, at most."""
+
+LEAST_SIDE = 96
+"""Pixels of a reduced picture's shorter side below which it shows a network too little."""
+
+RADIUS = 1 / 32
+"""Half the side of the windows over which the tone may vary, as a share of the reduced picture's longer side."""
+
+STIFFNESS = np.float32(0.01)
+"""Variance below which a window counts as flat (the guided filter's epsilon)."""
+
+RATIOS = np.float32(0.5), np.float32(2.0)
+"""Range of the ratio of two means; beyond it a shift makes up the difference."""
+
+UNCHANGED = 0.02
+"""Root mean square of the change of tone, of 1, below which a restoration is not one of tone, and tiles stay alone."""
+
+ROWS = 256
+"""Rows of the picture that are changed at a time: memory stays bounded."""
+
+
+@dataclass(frozen=True)
+class ToneMap:
+    """new = gain * old + shift, with gain and shift (h, w, 3) varying over the picture."""
+
+    gain: Pixels
+    shift: Pixels
+
+    def apply(self, rgb: Pixels) -> None:
+        """Change `rgb` (H, W, 3), float32 in [0, 1], in place."""
+        height, width = rgb.shape[:2]
+        for top in range(0, height, ROWS):
+            bottom = min(top + ROWS, height)
+            part = rgb[top:bottom]
+            gain, shift = (_rows(each, top, bottom, height, width) for each in (self.gain, self.shift))
+            part *= gain
+            part += shift
+            np.clip(part, 0.0, 1.0, out=part)
+
+
+def reduced(rgb: Pixels, largest: tuple[int, int]) -> Pixels | None:
+    """The picture (H, W, 3) by averaging, at most `REDUCED_PIXELS` and within `largest` (height, width); a new array.
+
+    None where nothing sensible is left of it: a panorama's shorter side falls below `LEAST_SIDE`.
+    """
+    height, width = rgb.shape[:2]
+    scale = min(1.0, math.sqrt(REDUCED_PIXELS / (height * width)), largest[0] / height, largest[1] / width)
+    size = int(width * scale), int(height * scale)
+    if min(size) < LEAST_SIDE:
+        return None
+    return average(rgb, size)
+
+
+def average(rgb: Pixels, size: tuple[int, int]) -> Pixels:
+    """`rgb` (H, W, 3) reduced to `size` (width, height) by averaging."""
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def changes_tone(before: Pixels, after: Pixels) -> bool:
+    """Whether the two (h, w, 3) differ by more than `UNCHANGED` in what is left of them out of focus."""
+    difference = _mean(after - before, _radius(before))
+    return bool(np.sqrt(np.mean(np.square(difference))) > UNCHANGED)
+
+
+def tone_map(tiled: Pixels, wanted: Pixels) -> ToneMap:
+    """What brings `tiled` to the tone of `wanted`, both (h, w, 3) at the reduced size.
+
+    In every window the least squares fit of wanted by gain * tiled + shift, which `STIFFNESS` draws to the ratio of the
+    two means where the window is flat: light that is taken back takes its noise along. Then the mean of the fits of all
+    windows that a pixel is in.
+    """
+    radius = _radius(tiled)
+    # What is finer than tone differs between the two sizes, noise above all, and is to have no say.
+    tiled, wanted = (_mean(each, max(1, radius // 6)) for each in (tiled, wanted))
+    mean, mean_wanted = _mean(tiled, radius), _mean(wanted, radius)
+    ratio = np.clip(mean_wanted / np.maximum(mean, np.float32(1e-3)), *RATIOS)
+    variance = _mean(tiled * tiled, radius) - mean * mean
+    covariance = _mean(tiled * wanted, radius) - mean * mean_wanted
+    gain = (covariance + STIFFNESS * ratio) / (variance + STIFFNESS)
+    shift = mean_wanted - gain * mean
+    return ToneMap(_mean(gain, radius), _mean(shift, radius))
+
+
+def _radius(picture: Pixels) -> int:
+    return max(1, round(max(picture.shape[:2]) * RADIUS))
+
+
+def _mean(values: Pixels, radius: int) -> Pixels:
+    side = 2 * radius + 1
+    return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def _rows(small: Pixels, top: int, bottom: int, height: int, width: int) -> Pixels:
+    """Rows `top` to `bottom` of a map (h, w, 3) enlarged to (height, width)."""
+    # The centre of full pixel y lies at (y + 0.5) * h / height - 0.5 of the small map, as cv2.resize has it.
+    h, w = small.shape[:2]
+    ys = (np.arange(top, bottom, dtype=np.float32) + 0.5) * (h / height) - 0.5
+    xs = (np.arange(width, dtype=np.float32) + 0.5) * (w / width) - 0.5
+    columns, rows = np.meshgrid(xs, ys)
+    return np.asarray(
+        cv2.remap(small, columns, rows, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
