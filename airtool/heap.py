@@ -4,8 +4,8 @@ import ctypes
 import sys
 from typing import Any
 
-TRIM_THRESHOLD, MMAP_MAX = -1, -4
-"""Numbers of two parameters of `mallopt` in <malloc.h>."""
+TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
+"""Numbers of parameters of `mallopt` in <malloc.h>."""
 
 NEVER = -1
 
@@ -21,6 +21,17 @@ def keep_heap() -> None:
     if (mallopt := _function("mallopt")) is not None:
         mallopt(MMAP_MAX, 0)
         mallopt(TRIM_THRESHOLD, NEVER)
+
+
+def share_heap() -> None:
+    """Have threads that are started from now on take memory from the one heap of the process.
+
+    By default each has a heap of its own in pieces of at most 64 MiB, and what is larger is mapped anew whatever
+    `keep_heap` says: a network that runs in a thread took 1.1 times as long. Does nothing where the C library is
+    another one.
+    """
+    if (mallopt := _function("mallopt")) is not None:
+        mallopt(ARENA_MAX, 1)
 
 
 def return_heap() -> None:

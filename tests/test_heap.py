@@ -21,12 +21,35 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(mode: str) -> int:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, mode], capture_output=True, text=True, check=True)
+def faults(mode: str, script: str = SCRIPT) -> int:
+    done = subprocess.run([sys.executable, "-c", script, mode], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
 
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+
+THREAD = """
+import resource, sys, threading
+import numpy as np
+from airtool.heap import keep_heap, share_heap
+
+
+def use() -> None:
+    for number in range(6):
+        np.ones(20_000_000, np.float32)
+        if number == 0:
+            before.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+
+
+keep_heap()
+if sys.argv[1] == "share":
+    share_heap()
+before: list[int] = []
+thread = threading.Thread(target=use)
+thread.start()
+thread.join()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before[0])
+"""
 
 RETURN = """
 from pathlib import Path
@@ -49,6 +72,11 @@ print(kept - resident())
 @glibc
 def test_a_kept_heap_is_not_mapped_again() -> None:
     assert faults("keep") < faults("leave") / 10
+
+
+@glibc
+def test_a_thread_keeps_what_it_freed_when_the_heap_is_shared() -> None:
+    assert faults("share", THREAD) < faults("own", THREAD) / 10
 
 
 @glibc

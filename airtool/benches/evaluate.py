@@ -21,6 +21,7 @@ from airtool.images.decode import read
 from airtool.images.discover import STDIN, Source, discover
 from airtool.images.names import shown
 from airtool.images.picture import Picture
+from airtool.images.remote import local
 from airtool.metrics import protocols as metrics
 from airtool.metrics.protocols import Pixels
 from airtool.reports.gallery import Gallery
@@ -283,7 +284,7 @@ def refuse_stdin(*paths: str) -> None:
 def _path(source: Source) -> Path:
     if source.path is None:
         raise PictureError("standard input cannot be measured: name a file")
-    return source.path
+    return local(source.path)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from airtool.images.names import listing, shown
 from airtool.images.picture import Picture
 from airtool.images.places import check_links
 from airtool.images.plan import plan
+from airtool.images.remote import local
 from airtool.metrics.protocols import Pixels
 from airtool.reports.record import Question
 from airtool.reports.writers import plain
@@ -41,11 +42,11 @@ def plan_kept(pairs: Sequence[Pair], folder: str) -> dict[str, Path]:
         raise UsageError("--keep takes a folder, not standard output: name one")
     planned = plan([pair.degraded for pair in pairs], folder, format="png", existing="resume")
     for root in {pair.ground_truth.root for pair in pairs} - {None}:
-        if root is not None and Path(folder).resolve().is_relative_to(root.resolve()):
+        if root is not None and Path(folder).resolve().is_relative_to(local(root).resolve()):
             raise UsageError(f"--keep {shown(folder)} lies inside the ground truths {shown(root)}: name another folder")
     targets = {job.source: job.target for job in (*planned.jobs, *planned.skipped)}
     check_links(Path(folder), targets.values())
-    return {pair.name: target for pair in pairs if (target := targets[pair.degraded]) is not None}
+    return {pair.name: local(target) for pair in pairs if (target := targets[pair.degraded]) is not None}
 
 
 class Kept:

@@ -17,6 +17,7 @@ from airtool.cli.iterate import iterate
 from airtool.cli.restore import restore
 from airtool.cli.signals import INTERRUPTED, endable
 from airtool.cli.train import train
+from airtool.cli.urls import check_commands
 from airtool.errors import AirtoolError, UsageError
 
 # The parser's own errors. Typer exports this one subclass; its base covers unknown options and missing arguments.
@@ -60,6 +61,7 @@ def main(args: list[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     with endable() as asked:
         try:
+            check_commands(args)
             code = app(args or ["--help"], prog_name="airtool", standalone_mode=False)
             sys.stdout.flush()
         except KeyboardInterrupt:

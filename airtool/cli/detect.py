@@ -24,7 +24,7 @@ def detect(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="IN", help="Pictures, folders, quoted patterns, or - for standard input.", show_default=False
+            metavar="IN", help="Pictures, folders, quoted patterns, URLs, or - for standard input.", show_default=False
         ),
     ],
     threshold: Annotated[

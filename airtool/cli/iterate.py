@@ -175,6 +175,7 @@ def iterate(
     from airtool.engine.trace import read_trace, run_facts
     from airtool.engine.trace import trace as traced
     from airtool.images.reader import open_reader
+    from airtool.images.remote import local
     from airtool.reports.writers import write_json
 
     rules = Rules(max_steps, THRESHOLD if threshold is None else threshold)
@@ -188,7 +189,7 @@ def iterate(
     settled = settle_outputs(planned, identity, quiet)
     truth_of = {job: truths[job.source] for job in settled.jobs if job.source in truths}
     tasks = plan_steps(settled.jobs, output, keep_steps, max_steps, truth_of, replace)
-    taken = [path for task in tasks for path in (task.job.target, *task.steps) if path is not None]
+    taken = [local(path) for task in tasks for path in (task.job.target, *task.steps) if path is not None]
     taken += [Path(trace)] if trace is not None else []
     sheets = None if sheet is None else Sheets(plan_sheets(sheet, settled.jobs, taken, replace))
     if not tasks:
@@ -241,6 +242,7 @@ def _truths(sources: "Sequence[Source]", gt: str) -> "Mapping[Source, Path]":
     """The ground truth of each picture, paired as `airtool evaluate` does. Raises UsageError for one without."""
     from airtool.benches.pairs import pair_sources
     from airtool.images.discover import discover
+    from airtool.images.remote import local
 
     found = discover([gt])
     if len(sources) == 1 and Path(gt).is_file():
@@ -248,4 +250,4 @@ def _truths(sources: "Sequence[Source]", gt: str) -> "Mapping[Source, Path]":
     else:
         pairs = {pair.degraded: pair.ground_truth for pair in pair_sources(sources, found).pairs}
     truths = {source: pairs[source].path for source in sources}
-    return {source: path for source, path in truths.items() if path is not None}
+    return {source: local(path) for source, path in truths.items() if path is not None}

@@ -59,10 +59,12 @@ def settle_outputs(planned: "Plan", identity: "Identity | None", quiet: bool) ->
 def sweep_outputs(planned: "Plan", tasks: Sequence["Task"], *reports: str | None) -> None:
     """Remove what a run that was killed left half-written in the folders that this run writes to."""
     from airtool.images.files import sweep
+    from airtool.images.remote import place
 
     files = [job.target for job in planned.skipped if job.target is not None]
     files += [file for task in tasks for file in task.files]
-    sweep([file.parent for file in [*files, *(Path(report) for report in reports if report is not None)]])
+    files += [place(report) for report in reports if report is not None]
+    sweep([file.parent for file in files if isinstance(file, Path)])
 
 
 def check_quality(planned: "Plan", quality: int | None) -> None:

@@ -3,7 +3,9 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +30,7 @@ from airtool.cli.options import (
 )
 from airtool.cli.outputs import check_quality, plan_outputs, settle_outputs, sweep_outputs
 from airtool.cli.progress import clock, track
+from airtool.cli.urls import check_local, check_visible
 from airtool.errors import AirtoolError, UsageError
 from airtool.methods import DEFAULT
 
@@ -51,13 +54,13 @@ def restore(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="IN", help="Pictures, folders, quoted patterns, or - for standard input.", show_default=False
+            metavar="IN", help="Pictures, folders, quoted patterns, URLs, or - for standard input.", show_default=False
         ),
     ],
     output: Annotated[
         str,
         typer.Argument(
-            metavar="OUT", help="A folder, a file for one picture, or - for standard output.", show_default=False
+            metavar="OUT", help="A folder, a file for one picture, a URL, or - for standard output.", show_default=False
         ),
     ],
     method: Annotated[
@@ -109,8 +112,24 @@ def restore(
             rich_help_panel=HOW,
         ),
     ] = None,
+    work_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MP[,MP]",
+            help="Restore a copy of so many megapixels and carry the change over: for weather in large photographs.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     tile: Tile = "auto",
     device: Device = "auto",
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="0,1,...",
+            help="Share the pictures out over several GPUs, or over parts of the processor: cpu,cpu.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
     precision: Precision = "auto",
     seed: Seed = 0,
     overwrite: Overwrite = False,
@@ -139,7 +158,11 @@ def restore(
     workers: Annotated[
         int,
         typer.Option(
-            metavar="N", min=1, max=64, help="Threads that read, and as many that write.", rich_help_panel=FILES
+            metavar="N",
+            min=1,
+            max=64,
+            help="Threads that read, and as many that write, a device.",
+            rich_help_panel=FILES,
         ),
     ] = WORKERS,
     max_pixels: MaxPixels = None,
@@ -190,14 +213,24 @@ def restore(
     from airtool.engine.identity import identify
     from airtool.engine.manifest import Journal
     from airtool.engine.records import Outcome, payload
-    from airtool.engine.settings import Settings, parse_degradation, parse_precision, parse_tile
+    from airtool.engine.settings import (
+        Settings,
+        parse_degradation,
+        parse_devices,
+        parse_precision,
+        parse_tile,
+        parse_work_size,
+    )
     from airtool.engine.tasks import plan_tasks
     from airtool.images.limits import parse_max_pixels
     from airtool.methods.registry import check_method, which_method
     from airtool.reports.writers import write_json
 
+    if devices is not None and device != "auto":
+        raise UsageError("--device and --devices exclude each other: choose one")
+    names = (device,) if devices is None else parse_devices(devices)
     settings = Settings(
-        device=device,
+        device=names[0],
         precision=parse_precision(precision),
         tile=parse_tile(tile),
         seed=seed,
@@ -205,8 +238,11 @@ def restore(
         prompt=prompt.strip(),
         instruction=instruction,
         structure_weight=structure_weight,
+        work_size=parse_work_size(work_size),
     )
     pixels = parse_max_pixels(max_pixels)
+    for option, value in (("--weights", weights), *(("--instruction", each) for each in instruction or ())):
+        check_local(option, value)
     if weights is not None and preset is not None:
         raise UsageError(USELESS_PRESET)
     if weights is not None and not Path(weights).is_file():
@@ -218,7 +254,9 @@ def restore(
     planned = plan_outputs(inputs, output, format, overwrite, resume, shard)
     check_quality(planned, quality)
     _check_report(planned, report, output)
-    _check_engine(engine, ray_address, ray_workers, planned)
+    if engine == "ray":
+        check_visible([*inputs, output, compare, explain])
+    _check_engine(engine, ray_address, ray_workers, devices, planned)
     preset = preset or "small"
     identity = None
     if planned.folder is not None and (planned.skipped or not dry_run):
@@ -232,13 +270,14 @@ def restore(
             for target in [task.output, *companions]:
                 print(f"{task.name} -> {target}")
         return
+    from airtool.engine.devices import DevicesPipeline, describe_shared
     from airtool.engine.pipeline import Pipeline
     from airtool.engine.ray_engine import Order, RayPipeline
     from airtool.images.reader import open_reader
 
     sweep_outputs(planned, tasks, report)
-    session = _open(method, weights, preset, settings, quiet) if tasks else None
-    if session is None:
+    sessions = _open(method, weights, preset, settings, names, quiet) if tasks else []
+    if not sessions:
         outcome = Outcome((), 0.0, interrupted=False)
     elif engine == "ray" and planned.folder is not None and identity is not None:
         order = Order(
@@ -260,49 +299,56 @@ def restore(
         folder = planned.folder
         kept = Journal(folder, identity) if folder is not None and identity is not None else nullcontext()
         with kept as journal, open_reader(pixels, isolate=isolate) as reader:
-            local = Pipeline(
-                session, tasks, quality=quality, overwrite=overwrite, workers=workers, journal=journal, reader=reader
-            )
+            make = partial(DevicesPipeline, sessions) if len(sessions) > 1 else partial(Pipeline, sessions[0])
+            local = make(tasks, quality=quality, overwrite=overwrite, workers=workers, journal=journal, reader=reader)
             outcome = _run(local, len(tasks), quiet)
     if report is not None:
-        write_json(report, payload(outcome, settled.kept, session.describe() if session else None, shard))
+        write_json(report, payload(outcome, settled.kept, describe_shared(sessions) if sessions else None, shard))
     _finish(outcome, len(tasks), quiet)
 
 
 def _check_report(planned: "Plan", report: str | None, output: str) -> None:
     """Find out whether the report can be written where it is wanted."""
+    from airtool.images.remote import place
     from airtool.reports.writers import STDOUT, check_target
 
     if report is None:
         return
     targets = [job.target for job in (*planned.jobs, *planned.skipped)]
+    where, folder = place(report), place(output)
     if report == STDOUT and None in targets:
         raise UsageError("the picture and the report cannot both go to standard output: give --report a file")
-    if Path(report) in targets:
+    if str(where) in {str(target) for target in targets if target is not None}:
         raise UsageError(f"--report {report} is also the name of an output: name another file")
-    if Path(report).parent.resolve() != Path(output).resolve():  # the output folder is made on the way
+    made = isinstance(where, Path) and isinstance(folder, Path) and where.parent.resolve() == folder.resolve()
+    if not made:  # the output folder is made on the way
         check_target(report, "--report")
 
 
-def _check_engine(engine: str, address: str | None, workers: int | None, planned: "Plan") -> None:
+def _check_engine(engine: str, address: str | None, workers: int | None, devices: str | None, planned: "Plan") -> None:
     if engine not in ENGINES:
         raise UsageError(f"no engine is called '{engine}': choose {' or '.join(ENGINES)}")
     if engine == "local" and (address is not None or workers is not None):
         raise UsageError("--ray-address and --ray-workers have no effect without --engine ray: add it")
+    if engine == "ray" and devices is not None:
+        raise UsageError("--engine ray shares pictures out itself: leave --devices out, or --engine")
     if engine == "ray" and planned.folder is None:
         raise UsageError("--engine ray restores folders: name an output folder, or leave --engine out")
 
 
-def _open(method: str, weights: str | None, preset: str, settings: "Settings", quiet: bool) -> "Session":
-    from airtool.engine.session import open_with
+def _open(
+    method: str, weights: str | None, preset: str, settings: "Settings", names: Sequence[str], quiet: bool
+) -> "list[Session]":
+    """One session a device; says what was opened."""
+    from airtool.engine.devices import describe_shared, open_shared
 
-    session = open_with(settings, method, weights, preset)
-    facts = session.describe()
+    sessions = open_shared(settings, names, method, weights, preset)
+    facts, asked = describe_shared(sessions), sessions[0].asked
     cores = f", {facts['threads']} threads" if facts["threads"] else ""
     say(f"{method}, weights {facts['weights']}, on {facts['device']} in {facts['precision']}{cores}", quiet)
-    if session.asked is not None and session.asked.prompt and session.asked.shares:
-        say(f"understood: {', '.join(name for name, _ in session.asked.shares)}", quiet)
-    return session
+    if asked is not None and asked.prompt and asked.shares:
+        say(f"understood: {', '.join(name for name, _ in asked.shares)}", quiet)
+    return sessions
 
 
 def _run(pipeline: "Pipeline | RayPipeline", planned: int, quiet: bool) -> "Outcome":

@@ -27,6 +27,9 @@ def train(
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Processes that make samples.")] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the network.")] = None,
+    shard_state: Annotated[
+        bool, typer.Option("--shard-state", help="Share weights, moments and average out over the processes.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a method's weights; stops and resumes at any time."""
@@ -58,7 +61,9 @@ def train(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    options = Options(data, out or Path("runs") / chosen.name, max_minutes, device, precision, workers, start_from)
+    options = Options(
+        data, out or Path("runs") / chosen.name, max_minutes, device, precision, workers, start_from, shard_state
+    )
     outcome = run(chosen, options, (lambda line: None) if quiet else say)
     if not quiet:
         ending = "finished" if outcome.finished else "stopped; the same command goes on"

@@ -14,15 +14,17 @@ from airtool.degradations.batch import Degraded, Failed, Outcome
 from airtool.degradations.compose import Step
 from airtool.errors import AirtoolError, UsageError
 from airtool.images.plan import Job
+from airtool.images.remote import Place, local
 
 FILE_NAME = "degradations.json"
 """The record's name in a folder of degraded pictures."""
 
 
-def output_name(target: Path | None, folder: Path | None) -> str:
+def output_name(target: Place | None, folder: Path | None) -> str:
     """How the record calls an output: its path from the record's folder with `/`, or "-" for standard output."""
     if target is None:
         return "-"
+    target = local(target)
     return Path(os.path.relpath(target, folder)).as_posix() if folder is not None else target.as_posix()
 
 

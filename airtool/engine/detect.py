@@ -1,5 +1,6 @@
 """What is wrong with pictures: the detector over pictures of any size, and over many of them."""
 
+import math
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import torch
 from airtool.engine.device import pick_device, threads
 from airtool.engine.forward import reproducible
 from airtool.engine.tiles import Pixels
+from airtool.engine.tone import average
 from airtool.errors import AirtoolError
 from airtool.images.discover import Source
 from airtool.images.names import shown
@@ -30,6 +32,13 @@ GRID = (2, 3)
 
 SMALLEST = 32
 """Pixels that a side is continued to, by mirroring, where the picture has fewer."""
+
+LARGE, FAR = 1_000_000, 500_000
+"""Pixels of a picture above which it is also looked at from afar, and of the copy that is then looked at: streaks, haze
+and blur grow with a picture, crops do not, and single pixels of large photographs are always soft."""
+
+FINE = ("noise", "JPEG")
+"""Classes that live in single pixels, and are gone from a reduced copy."""
 
 THRESHOLD = 0.3
 """Probability from which on a class is named. Below one half, because several degradations share the probability."""
@@ -91,12 +100,18 @@ class Detector:
     def probabilities(self, rgb: Pixels) -> dict[str, float]:
         """Probability of every class, which add up to 1, for a picture (H, W, 3) float32 sRGB in [0, 1].
 
-        The mean over up to six crops, all of one size. The same picture gives the same numbers, whatever went before.
+        The mean over up to six crops, all of one size. A `LARGE` picture is judged by its reduced copy in everything
+        but what is `FINE`. The same picture gives the same numbers, whatever went before.
         """
-        return self.probabilities_of(crops(rgb, self.network.side))
+        return self.probabilities_of(views(rgb, self.network.side))
 
-    def probabilities_of(self, cut: Pixels) -> dict[str, float]:
-        """The same for crops (N, h, w, 3) of one picture, as `crops` gives them."""
+    def probabilities_of(self, seen: "Views") -> dict[str, float]:
+        """The same for the views of one picture."""
+        near = self._mean(seen.near)
+        return near if seen.far is None else combined(near, self._mean(seen.far))
+
+    def _mean(self, cut: Pixels) -> dict[str, float]:
+        """The mean over crops (N, h, w, 3)."""
         with torch.inference_mode(), reproducible():
             batch = torch.from_numpy(cut).permute(0, 3, 1, 2).to(self.device)
             logits = self.network.compare(batch.contiguous(memory_format=torch.channels_last), self._sentences)
@@ -115,6 +130,39 @@ def open_detector(weights: str | Path | None = None, device: str = "auto") -> De
     pick_device(device)  # before time is spent on weights
     path = embedded_path(NAME, "small") if weights is None else Path(weights)
     return Detector(load_detector(path), device, {"weights": path.name, "sha256": sha256_of(path)})
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the detector sees of a picture."""
+
+    near: Pixels
+    """Crops (N, h, w, 3) at its own resolution."""
+    far: Pixels | None
+    """Crops of its reduced copy, where it is `LARGE`."""
+
+
+def views(rgb: Pixels, side: int = SIDE) -> Views:
+    """Crops of a picture (H, W, 3), and of its copy of `FAR` pixels where it has more than `LARGE`."""
+    height, width = rgb.shape[:2]
+    if height * width <= LARGE:
+        return Views(crops(rgb, side), None)
+    scale = math.sqrt(FAR / (height * width))
+    return Views(
+        crops(rgb, side), crops(average(rgb, (max(1, round(width * scale)), max(1, round(height * scale)))), side)
+    )
+
+
+def combined(near: Mapping[str, float], far: Mapping[str, float]) -> dict[str, float]:
+    """Probabilities from both views, which add up to 1: the far one's, and what is `FINE` from whichever sees more.
+
+    What the near view sees beyond the far one is taken from "no" as from all the others.
+    """
+    fine = {name: max(near[name], far[name]) for name in FINE if name in far}
+    rest, left = 1.0 - sum(far[name] for name in fine), max(0.0, 1.0 - sum(fine.values()))
+    found = {name: fine.get(name, share * left / rest if rest > 0 else 0.0) for name, share in far.items()}
+    total = sum(found.values())
+    return {name: share / total for name, share in found.items()}
 
 
 def crops(rgb: Pixels, side: int = SIDE) -> Pixels:
@@ -159,7 +207,7 @@ def detect_files(
     """
     reader = reader or Reader()
     waiting = deque(sources)
-    reading: deque[tuple[Source, Future[Pixels]]] = deque()
+    reading: deque[tuple[Source, Future[Views]]] = deque()
     pool = ThreadPoolExecutor(workers, "read")
     try:
         while waiting or reading:
@@ -174,7 +222,7 @@ def detect_files(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _finding(detector: Detector, name: str, cut: Future[Pixels]) -> Finding:
+def _finding(detector: Detector, name: str, cut: Future[Views]) -> Finding:
     try:
         return Finding(name, detector.probabilities_of(cut.result()))
     except Exception as error:
@@ -185,10 +233,10 @@ def _name(source: Source) -> str:
     return "standard input" if source.path is None else shown(source.path)
 
 
-def _cut(reader: Reader, source: Source, data: bytes | None, side: int) -> Pixels:
-    """Read one picture and keep its crops; runs in a thread."""
+def _cut(reader: Reader, source: Source, data: bytes | None, side: int) -> Views:
+    """Read one picture and keep what the detector sees of it; runs in a thread."""
     picture = reader.read(source.path) if source.path is not None else reader.decode(data or b"", _name(source))
-    return crops(picture.rgb, side)
+    return views(picture.rgb, side)
 
 
 def _reason(name: str, error: Exception) -> str:

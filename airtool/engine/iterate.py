@@ -12,10 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from airtool.engine.detect import CLEAN, THRESHOLD, UNSURE, Verdict, crops, judge
+from airtool.engine.detect import CLEAN, THRESHOLD, UNSURE, Verdict, Views, judge, views
 from airtool.engine.gain import TWICE, Ledger, change, must_be_steady, objection_to_pixels
 from airtool.engine.session import Restored
-from airtool.engine.tiles import Pixels
 from airtool.engine.wanted import Wanted, wanted_for
 from airtool.errors import UsageError
 from airtool.images.picture import Picture
@@ -40,7 +39,7 @@ class Looker(Protocol):
     @property
     def network(self) -> Any: ...
 
-    def probabilities_of(self, cut: Pixels) -> dict[str, float]: ...
+    def probabilities_of(self, seen: Views) -> dict[str, float]: ...
 
 
 class Restorer(Protocol):
@@ -141,7 +140,7 @@ class Iteration(Course):
 def look(detector: Looker, picture: Picture) -> dict[str, float]:
     """The probabilities of every class, for the values that a lossless file of the picture would hold."""
     white = np.float32(2**picture.depth - 1)
-    return detector.probabilities_of(np.rint(crops(picture.rgb, detector.network.side) * white) / white)
+    return detector.probabilities_of(views(np.rint(picture.rgb * white) / white, detector.network.side))
 
 
 def decide(

@@ -20,6 +20,7 @@ from airtool.images.picture import Picture
 from airtool.images.places import check_links
 from airtool.images.plan import Job
 from airtool.images.reader import Reader
+from airtool.images.remote import Place, local
 from airtool.methods.autodir.vocabulary import NOTHING
 from airtool.metrics.protocols import RGB
 from airtool.reports.record import Score
@@ -38,7 +39,7 @@ class StepTask(Task):
     """File of the ground truth."""
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Place, ...]:
         return (*super().files, *self.steps)
 
 
@@ -61,7 +62,8 @@ def plan_steps(
     endings = [f"step-{number}.png" for number in range(1, max_steps + 1)]
     files = [{}] * len(jobs) if keep is None else beside(jobs, "--keep-steps", keep, out, endings, replace)
     return [
-        StepTask(job, steps=tuple(each.values()), truth=truths.get(job)) for job, each in zip(jobs, files, strict=True)
+        StepTask(job, steps=tuple(map(local, each.values())), truth=truths.get(job))
+        for job, each in zip(jobs, files, strict=True)
     ]
 
 

@@ -4,7 +4,8 @@ Below the folder lies `.airtool/`, in it a file for each run that wrote anything
 the folder never write into the same file. A file begins with what its run made pictures with (`Identity`), then come
 the pictures, one JSON object a line, each flushed to the disk before the picture takes its name: an output of ours is
 never unlisted, while a line whose output never came, or a line that a crash cut off, does no harm. Neither times nor
-the order of lines mean anything: a line counts only for an output that holds exactly the bytes that it names.
+the order of lines mean anything: a line counts only for an output that holds exactly the bytes that it names. In a
+store, which appends nothing to files, a run has several: `airtool.engine.pages`.
 """
 
 import contextlib
@@ -12,10 +13,8 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import stat
 import threading
-import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +22,12 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from airtool.engine.identity import Identity
+from airtool.engine.pages import Pages, read_pages, run_name
 from airtool.errors import PictureError, UsageError
 from airtool.images.files import REASONS, sync_folder
 from airtool.images.names import shown
+from airtool.images.remote import Place, Remote
+from airtool.images.stores import read
 
 FOLDER = ".airtool"
 """Hidden, so that nothing in it is ever taken for an input."""
@@ -61,16 +63,20 @@ class Recorded:
 class Journal:
     """Writes this run's file; safe to be used by several threads. Use as a context manager.
 
-    The file is made with the first picture, so a run that finishes none leaves nothing behind.
+    The file is made with the first picture, so a run that finishes none leaves nothing behind. In a store it is made at
+    once: whether a run may write there is to be found out before its work. Then entering raises PictureError.
     """
 
-    def __init__(self, folder: Path, identity: Identity) -> None:
+    def __init__(self, folder: Place, identity: Identity) -> None:
         self._folder, self._identity, self._key = folder, identity, identity.key
+        self._pages: Pages | None = None
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._torn = False
 
     def __enter__(self) -> Self:
+        if isinstance(self._folder, Remote):
+            self._pages = Pages(self._folder / FOLDER, json.dumps(self._head()))
         return self
 
     def __exit__(
@@ -80,7 +86,7 @@ class Journal:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def add(self, target: Path, digest: str, size: int, source: str) -> None:
+    def add(self, target: Place, digest: str, size: int, source: str) -> None:
         """List a picture that is about to be written to `target`; on return the line is on the disk.
 
         digest, size: sha256 and length of the output; source: sha256 of the input. Raises PictureError, one line with
@@ -88,11 +94,15 @@ class Journal:
         """
         line = {"output": name_of(target, self._folder), "sha256": digest, "size": size}
         line |= {"input": source, "key": self._key}
+        if isinstance(self._folder, Remote):
+            assert self._pages is not None, "entered as a context"
+            self._pages.add(json.dumps(line))
+            return
         try:
             with self._lock:
                 if self._descriptor is None:
                     self._descriptor = _create(self._folder)
-                    self._write({"settings": dict(self._identity.facts), "key": self._key})
+                    self._write(self._head())
                 self._write(line)
         except OSError as error:
             place = self._folder / FOLDER
@@ -100,6 +110,9 @@ class Journal:
                 raise PictureError(f"cannot write to {shown(place)}: {NO_FOLDER}") from error
             reason = REASONS.get(error.errno or 0, f"{error.strerror or error}: choose another output folder")
             raise PictureError(f"cannot write to {shown(place)}: {reason}") from error
+
+    def _head(self) -> dict[str, Any]:
+        return {"settings": dict(self._identity.facts), "key": self._key}
 
     def _write(self, line: Mapping[str, Any]) -> None:
         assert self._descriptor is not None
@@ -115,20 +128,23 @@ class Journal:
 NO_FOLDER = "it is a link or a file where a folder belongs: remove it, or choose another output folder"
 
 
-def check_place(folder: Path) -> None:
+def check_place(folder: Place) -> None:
     """Raises UsageError when the manifest of an output folder could not lie in it."""
     place = folder / FOLDER
-    if os.path.lexists(place) and (place.is_symlink() or not place.is_dir()):
+    if isinstance(place, Path) and os.path.lexists(place) and (place.is_symlink() or not place.is_dir()):
         raise UsageError(f"{shown(place)}: {NO_FOLDER}")
 
 
-def name_of(target: Path, folder: Path) -> str:
+def name_of(target: Place, folder: Place) -> str:
     """What the manifest calls an output."""
-    return target.relative_to(folder).as_posix()
+    return target.relative_to(folder).as_posix()  # type: ignore[arg-type]  # both are here, or both in one store
 
 
-def read_manifest(folder: Path, names: Collection[str]) -> Recorded:
-    """What all runs so far wrote down about the outputs of these names. Whatever makes no sense is left out."""
+def read_manifest(folder: Place, names: Collection[str]) -> Recorded:
+    """What all runs so far wrote down about the outputs of these names. Whatever makes no sense is left out.
+
+    Raises AirtoolError for a store that cannot be reached.
+    """
     found = Recorded()
     for file in _files(folder):
         with file, contextlib.suppress(OSError):
@@ -142,8 +158,7 @@ def _create(folder: Path) -> int:
     place = folder / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     sync_folder(folder)
-    # The time is for people who look into the folder; nothing depends on it.
-    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{secrets.token_hex(8)}.jsonl"
+    name = f"{run_name()}.jsonl"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
     with _opened_folder(place) as inside:
         if inside is None:
@@ -169,8 +184,11 @@ def _opened_folder(place: Path) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _files(folder: Path) -> Iterator[BinaryIO]:
+def _files(folder: Place) -> Iterator[BinaryIO]:
     """The files of the manifest, opened."""
+    if isinstance(folder, Remote):
+        yield from read_pages(folder / FOLDER)
+        return
     place = folder / FOLDER
     try:
         with _opened_folder(place) as inside:
@@ -216,8 +234,13 @@ def _note(line: Mapping[str, Any], names: Collection[str], found: Recorded) -> N
             found.entries.setdefault(name, set()).add(Entry(key, source, digest, size))
 
 
-def digest_of(path: Path) -> str | None:
+def digest_of(path: Place) -> str | None:
     """sha256 of the bytes of a regular file; None when it cannot be read or is none."""
+    if isinstance(path, Remote):
+        try:
+            return hashlib.sha256(read(path) or b"").hexdigest()
+        except PictureError:
+            return None
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(descriptor, "rb") as file:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +21,8 @@ from airtool.images.files import TakenError, write_atomic
 from airtool.images.names import shown
 from airtool.images.picture import Picture
 from airtool.images.reader import Reader
+from airtool.images.remote import Place, Remote
+from airtool.images.stores import taken
 
 if TYPE_CHECKING:
     from airtool.engine.session import Restored, Session
@@ -153,7 +154,7 @@ class Pipeline:
             restored = self.restore(task, opened.picture)
         except Exception as error:
             failed: Future[Record] = Future()
-            failed.set_result(_failure(task, error))
+            failed.set_result(failure(task, error))
             self._writing.append((pixels, failed))
             return
         # Listed before it begins, so that an interruption in between forgets no file that was written.
@@ -181,7 +182,7 @@ class Pipeline:
         try:
             record = self._write(task, done)
         except Exception as error:
-            record = _failure(task, error)
+            record = failure(task, error)
         saving.set_result(record)
 
     def _write(self, task: Task, done: Done) -> Record:
@@ -212,7 +213,7 @@ class Pipeline:
             notes=(*restored.notes, *lossy_changes(picture, task.job.format)),
         )
 
-    def _place(self, target: Path, replaces: str | None, data: bytes, source: str) -> bool:
+    def _place(self, target: Place, replaces: str | None, data: bytes, source: str) -> bool:
         """Write an output; False when another run has made the very same one meanwhile.
 
         replaces: sha256 of the file that may be replaced. source: sha256 of the input.
@@ -221,7 +222,7 @@ class Pipeline:
         if self._journal is not None:
             self._journal.add(target, digest, len(data), source)
         overwrite = self._overwrite
-        if replaces is not None and os.path.lexists(target):
+        if replaces is not None and taken([target]):
             if digest_of(target) not in (replaces, digest):
                 raise PictureError(f"{shown(target)} was changed by somebody else meanwhile: it is kept")
             overwrite = True
@@ -243,7 +244,7 @@ def _open(task: Task, data: bytes | None, reader: Reader) -> Opened:
     return Opened(picture, digest, None if task.comparison is None else half(picture.rgb))
 
 
-def _failure(task: Task, error: Exception) -> Record:
+def failure(task: Task, error: Exception) -> Record:
     """The record of a picture that could not be restored: whatever went wrong, the batch goes on."""
     if isinstance(error, PictureError):
         # Errors of the network know the picture only as pixels.
@@ -255,7 +256,8 @@ def _failure(task: Task, error: Exception) -> Record:
     elif isinstance(error, MemoryError):
         message = f"{task.name}: not enough memory for this picture: free some, or make it smaller"
     else:
-        message = f"{task.name}: unexpected {type(error).__name__}: {error}"
+        first, _, _ = str(error).partition("\n")  # errors of a GPU go on with advice on debugging
+        message = f"{task.name}: unexpected {type(error).__name__}: {first}"
     return Record(task.name, task.output, "failed", message=message)
 
 
@@ -264,6 +266,8 @@ def _guess_pixels(task: Task) -> int:
     path = task.job.source.path
     if path is None:
         return 0
+    if isinstance(path, Remote):
+        return (path.size or 0) * PIXELS_PER_BYTE
     with suppress(OSError):
         return os.stat(path).st_size * PIXELS_PER_BYTE
     return 0

@@ -14,7 +14,6 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +23,7 @@ from airtool.engine.settings import Settings
 from airtool.engine.tasks import Task
 from airtool.errors import AirtoolError
 from airtool.images.limits import MAX_PIXELS
+from airtool.images.remote import Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ class Order:
     weights: str | None
     """A weights file; None takes the embedded weights of `preset`."""
     preset: str
-    folder: Path
+    folder: Place
     """The output folder, which has the manifest."""
     identity: Identity
     here: str
@@ -79,11 +79,13 @@ class Restorer:
         from airtool.engine.pipeline import Pipeline
         from airtool.engine.resume import judge
         from airtool.images.reader import open_reader
+        from airtool.images.stores import taken
 
         order = self._order
         chunk: list[tuple[int, Task]] = [pickle.loads(each) for each in batch["task"]]
         # Only what a predecessor of this actor finished can be there as this very run makes it.
-        there = [task.job for _, task in chunk if task.job.target is not None and os.path.lexists(task.job.target)]
+        written = taken(task.job.target for _, task in chunk if task.job.target is not None)
+        there = [task.job for _, task in chunk if task.job.target in written]
         finished = {each.job for each in judge(there, order.folder, order.identity) if each.verdict == "finished"}
         done = [(index, Record(task.name, task.output, "kept")) for index, task in chunk if task.job in finished]
         left = [(index, task) for index, task in chunk if task.job not in finished]

@@ -1,11 +1,9 @@
 """What to do about outputs that are there already: which of them are finished, and which are not ours to touch."""
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from airtool.engine.identity import Identity
@@ -15,6 +13,8 @@ from airtool.engine.tasks import Task
 from airtool.errors import UsageError
 from airtool.images.names import listing
 from airtool.images.plan import Job
+from airtool.images.remote import Place
+from airtool.images.stores import size_of
 
 HASHING = 4
 """Threads that read and hash files."""
@@ -40,13 +40,13 @@ class Judged:
     """Names of the settings in which the run that made it differed."""
 
 
-def judge(jobs: Sequence[Job], folder: Path | None, identity: Identity | None) -> Iterator[Judged]:
+def judge(jobs: Sequence[Job], folder: Place | None, identity: Identity | None) -> Iterator[Judged]:
     """What the outputs of `jobs`, which are there already, are, in order.
 
     By the bytes of outputs and inputs alone, which are read by several threads; times mean nothing. folder, identity:
     None where no manifest is kept, and so nothing is known.
     """
-    if folder is None or identity is None:
+    if folder is None or identity is None or not jobs:
         yield from (Judged(job, "unknown") for job in jobs)
         return
     names = {name_of(job.target, folder) for job in jobs if job.target is not None}
@@ -58,11 +58,10 @@ def judge(jobs: Sequence[Job], folder: Path | None, identity: Identity | None) -
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _judge(job: Job, folder: Path, identity: Identity, recorded: Recorded) -> Judged:
+def _judge(job: Job, folder: Place, identity: Identity, recorded: Recorded) -> Judged:
     assert job.target is not None
-    try:
-        size = os.stat(job.target).st_size
-    except OSError:
+    size = size_of(job.target)
+    if size is None:
         return Judged(job, "unknown")
     listed = recorded.entries.get(name_of(job.target, folder), set())
     if listed and size == 0 and digest_of(job.target) == EMPTY:

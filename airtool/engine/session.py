@@ -11,12 +11,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from airtool.engine import tone
 from airtool.engine.detect import Detector, open_detector
 from airtool.engine.device import pick_device, pick_precision, threads
 from airtool.engine.forward import Forward, reproducible
 from airtool.engine.guess import REFEREE, guess
 from airtool.engine.memory import activation_budget, tile_shape
 from airtool.engine.padding import pad, round_up
+from airtool.engine.passes import passes, seen
 from airtool.engine.settings import Settings, parse_precision
 from airtool.engine.tiles import Pixels
 from airtool.engine.wanted import NOTHING_SAID, Wanted, wanted_from
@@ -94,7 +96,7 @@ class Session:
         name the picture: only the caller knows it.
         """
         target = np.empty_like(rgb)
-        self._forward(rgb, self._wanted(rgb, wanted)).restore(rgb, target)
+        self._restore(rgb, target, self._wanted(seen(rgb, self.settings), wanted))
         return target
 
     def restore_picture(self, picture: Picture) -> Picture:
@@ -111,10 +113,9 @@ class Session:
         wanted: as `restore_array` has it.
         """
         start = time.perf_counter()
-        asked = self._wanted(picture.rgb, wanted)
-        forward = self._forward(picture.rgb, asked)
+        asked = self._wanted(seen(picture.rgb, self.settings), wanted)
         rgb = picture.rgb if in_place else np.empty_like(picture.rgb)
-        forward.restore(picture.rgb, rgb)
+        forward = self._restore(picture.rgb, rgb, asked)
         if self.device.type == "cpu" and rgb.size >= 3 * LARGE:
             return_heap()
         if picture.grey:
@@ -131,6 +132,23 @@ class Session:
             asked,
             guessed=wanted is None and self.asked is None,
         )
+
+    def _restore(self, source: Pixels, target: Pixels, wanted: Wanted) -> Forward:
+        """Restore `source` into `target`, which may be the same array; returns what did the last part of it."""
+        parts = passes(source, self.settings, wanted)
+        if len(parts) > 1 and target is not source:
+            target[:] = source
+            source = target
+        for (width, height), asked in parts:
+            whole = (height, width) == source.shape[:2]
+            before = source if whole else tone.average(source, (width, height))
+            after = target if whole else np.empty_like(before)
+            forward = self._forward(before, asked)
+            forward.restore(before, after)
+            if not whole:
+                target[:] = source
+                tone.change_map(before, after).apply(target)
+        return forward
 
     def explain(self, rgb: Pixels) -> dict[str, Pixels]:
         """What the method saw in a picture (H, W, 3): maps by name, (H, W, 3) float32 in [0, 1].
@@ -169,6 +187,7 @@ class Session:
             "prompt": self.settings.prompt,
             "instruction": self.settings.instruction,
             "structure_weight": self.settings.structure_weight,
+            "work_size": list(self.settings.work_size),
             "detector": None if self.detector is None else self.detector.describe(),
             "threads": threads(self.device),
         }

@@ -36,6 +36,9 @@ class Settings:
     """Files of one scene, clean and degraded, that show what to remove, for a method that takes an example."""
     structure_weight: float | None = None
     """Weight of AutoDIR's structural correction, 0 to 1; None for the method's own choice."""
+    work_size: tuple[float, ...] = ()
+    """Megapixels of the reduced copies that are restored in place of the picture, rising; empty: the picture itself.
+    What changed in each is carried over to the picture before the next. One above the picture's own stands for it."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no machine could honour."""
@@ -47,6 +50,28 @@ class Settings:
             raise UsageError(f"a tile of {self.tile} pixels is too small: choose at least {SMALLEST_TILE}, auto or off")
         if self.structure_weight is not None and not 0 <= self.structure_weight <= 1:
             raise UsageError(f"a structure weight of {self.structure_weight:g} makes no sense: choose from 0 to 1")
+        if list(self.work_size) != sorted(set(self.work_size)) or not all(each >= 0.01 for each in self.work_size):
+            sizes = ",".join(f"{each:g}" for each in self.work_size)
+            raise UsageError(f"work sizes of {sizes} megapixels make no sense: give rising numbers from 0.01 on")
+
+
+def parse_devices(text: str) -> tuple[str, ...]:
+    """The value of ``--devices``: names for `Settings.device`, joined by commas; a number N stands for "cuda:N".
+
+    Raises UsageError for an unknown name, for a GPU that is named twice (a CPU may be: each time gets a share of its
+    threads), and for a mixture of kinds, whose results differ in their last bits.
+    """
+    names = tuple(f"cuda:{int(name)}" if re.fullmatch(r"[0-9]{1,4}", name) else name for name in text.split(","))
+    for name in names:
+        if name == "auto" or not DEVICE_PATTERN.fullmatch(name):
+            raise UsageError(f"--devices {text}: no device is called '{name}': choose 0, 1, ..., cuda:N, mps or cpu")
+    names = tuple("cuda:0" if name == "cuda" else name for name in names)
+    twice = next((name for name in names if name != "cpu" and names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--devices {text}: {twice} is named twice: leave one of them out")
+    if len({name.partition(":")[0] for name in names}) > 1:
+        raise UsageError(f"--devices {text}: devices of different kinds give different bytes: name one kind only")
+    return names
 
 
 def parse_precision(text: str) -> Precision:
@@ -55,6 +80,16 @@ def parse_precision(text: str) -> Precision:
         if text == name:
             return name
     raise UsageError(f"no precision is called '{text}': choose {', '.join(PRECISIONS)}")
+
+
+def parse_work_size(text: str | None) -> tuple[float, ...]:
+    """The value of ``--work-size`` for `Settings.work_size`: "0.5", or several with commas. Raises UsageError."""
+    if text is None:
+        return ()
+    try:
+        return tuple(float(each) for each in text.split(","))
+    except ValueError:
+        raise UsageError(f"--work-size {text}: give megapixels, such as 0.5, or several with commas") from None
 
 
 def parse_tile(text: str) -> int | None:

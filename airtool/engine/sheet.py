@@ -17,6 +17,7 @@ from airtool.images.names import listing, shown
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
 from airtool.images.plan import Job
+from airtool.images.remote import local
 
 ROWS = 40
 """Pictures on one sheet; further ones go to further sheets."""
@@ -79,10 +80,10 @@ def plan_sheets(target: str, jobs: Sequence[Job], taken: Sequence[Path], replace
     count = max(1, -(-len(jobs) // ROWS))
     sheets = [path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, count + 1))]
     for root in {job.source.root for job in jobs} - {None}:
-        if root is not None and path.parent.resolve().is_relative_to(root.resolve()):
+        if root is not None and path.parent.resolve().is_relative_to(local(root).resolve()):
             raise UsageError(f"--sheet {shown(target)} lies inside the input folder {shown(root)}: name another place")
     used = {os.path.realpath(each) for each in taken}
-    used |= {os.path.realpath(job.source.path) for job in jobs if job.source.path is not None}
+    used |= {os.path.realpath(local(job.source.path)) for job in jobs if job.source.path is not None}
     if both := [sheet for sheet in sheets if os.path.realpath(sheet) in used]:
         raise UsageError(f"--sheet: {listing(both)} is also an input or output: name another file")
     if folders := [sheet for sheet in sheets if sheet.is_dir()]:

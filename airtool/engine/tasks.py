@@ -1,14 +1,14 @@
 """What a batch consists of, planned before anything heavy is loaded."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from airtool.errors import UsageError
 from airtool.images.names import listing, shown
 from airtool.images.places import check_links
 from airtool.images.plan import Job
+from airtool.images.remote import Place, Remote, check_writable, place
+from airtool.images.stores import identity, kind, lies_in, taken
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,13 @@ class Task:
     """One picture to restore."""
 
     job: Job
-    comparison: Path | None = None
+    comparison: Place | None = None
     """File of the before/after picture; None: not wanted."""
-    explanations: Mapping[str, Path] = field(default_factory=dict)
+    explanations: Mapping[str, Place] = field(default_factory=dict)
     """Files of what the method saw, by the names of the maps."""
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Place, ...]:
         """Every file that may be written."""
         own = (self.job.target, self.comparison, *self.explanations.values())
         return tuple(file for file in own if file is not None)
@@ -55,9 +55,9 @@ def plan_tasks(
     UsageError for those otherwise, for a folder in which such a picture could be taken for an input or an output, and
     for inputs of one name from several folders.
     """
-    check_links(Path(out), (job.target for job in jobs))
-    comparisons: list[Path | None] = [None] * len(jobs)
-    explanations: list[Mapping[str, Path]] = [{}] * len(jobs)
+    check_links(place(out), (job.target for job in jobs))
+    comparisons: list[Place | None] = [None] * len(jobs)
+    explanations: list[Mapping[str, Place]] = [{}] * len(jobs)
     if compare is not None:
         comparisons = [each["jpg"] for each in beside(jobs, "--compare", compare, out, ("jpg",), replace)]
     if explain is not None:
@@ -68,35 +68,34 @@ def plan_tasks(
 
 def beside(
     jobs: Sequence[Job], option: str, folder: str, out: str, endings: Sequence[str], replace: bool
-) -> list[dict[str, Path]]:
+) -> list[dict[str, Place]]:
     """For each job its further pictures in `folder`, NAME.ENDING, by ending.
 
     option: what asks for them, for messages. Raises UsageError as `plan_tasks` does.
     """
-    real = Path(os.path.realpath(folder))
-    if real.exists() and not real.is_dir():
-        raise UsageError(f"{option} {shown(folder)} is a file: name a folder")
-    if real == Path(os.path.realpath(out)):
-        raise UsageError(f"{option} {shown(folder)} is also the output folder: name another one")
+    base = place(folder)
+    check_writable(base, option)
+    if kind(base) == "file" if isinstance(base, Remote) else base.exists() and not base.is_dir():
+        raise UsageError(f"{option} {shown(base)} is a file: name a folder")
+    if identity(base) == identity(place(out)):
+        raise UsageError(f"{option} {shown(base)} is also the output folder: name another one")
+    for root in dict.fromkeys(job.source.root for job in jobs):
+        if root is not None and lies_in(base, root):
+            raise UsageError(f"{option} {shown(base)} lies inside the input folder {shown(root)}: name another one")
+    others = {identity(job.source.path) for job in jobs if job.source.path is not None}
+    others |= {identity(job.target) for job in jobs if job.target is not None}
+    planned: list[dict[str, Place]] = []
+    targets: set[Place] = set()
     for job in jobs:
-        root = job.source.root
-        if root is not None and real.is_relative_to(os.path.realpath(root)):
-            raise UsageError(f"{option} {shown(folder)} lies inside the input folder {shown(root)}: name another one")
-    inputs = {os.path.realpath(job.source.path) for job in jobs if job.source.path is not None}
-    outputs = {os.path.realpath(job.target) for job in jobs if job.target is not None}
-    planned: list[dict[str, Path]] = []
-    targets: set[Path] = set()
-    for job in jobs:
-        files = {ending: Path(folder) / f"{job.source.relative}.{ending}" for ending in endings}
+        files = {ending: base / f"{job.source.relative}.{ending}" for ending in endings}
         for target in files.values():
             if target in targets:
                 raise UsageError(f"two inputs are called {shown(job.source.relative)}: use {option} in two runs")
-            if os.path.realpath(target) in inputs | outputs:
+            if identity(target) in others:
                 raise UsageError(f"{option}: {shown(target)} is also an input or output: name another folder")
             targets.add(target)
         planned.append(files)
-    check_links(Path(folder), targets)
-    taken = [target for files in planned for target in files.values() if os.path.lexists(target)]
-    if taken and not replace:
-        raise UsageError(f"already there: {listing(taken)}; pass --overwrite to replace, or name another folder")
+    check_links(base, targets)
+    if not replace and (there := taken(target for files in planned for target in files.values())):
+        raise UsageError(f"already there: {listing(list(there))}; pass --overwrite to replace, or name another folder")
     return planned

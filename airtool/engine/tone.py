@@ -1,9 +1,12 @@
-"""One tone for all tiles of a picture: what is dim, hazy or pale is seen by looking at the whole picture.
+"""What was changed in a reduced copy of a picture, carried over to the picture itself: its tone, or everything.
 
 A tile shows a network a small part of a large photograph, and how much to brighten or to clear cannot be told from a
 wall or a piece of sky. So the picture is also restored at a reduced size, where the network sees it all, and the tiles'
 result is brought to that tone: by a map from old to new values that varies slowly over the picture, as in the fast
 guided filter (He & Sun, 2015, arXiv 1505.00996), so that edges stay where they are and detail is the tiles' own.
+
+Streaks of rain as long as a training picture is high are seen at the reduced size alone. Then what the map leaves is
+carried over too, as a sum.
 """
 
 import math
@@ -39,21 +42,23 @@ ROWS = 256
 
 
 @dataclass(frozen=True)
-class ToneMap:
-    """new = gain * old + shift, with gain and shift (h, w, 3) varying over the picture."""
+class ChangeMap:
+    """new = gain * old + shift + rest, each (h, w, 3) of a reduced picture, enlarged."""
 
     gain: Pixels
     shift: Pixels
+    rest: Pixels | None = None
 
     def apply(self, rgb: Pixels) -> None:
         """Change `rgb` (H, W, 3), float32 in [0, 1], in place."""
         height, width = rgb.shape[:2]
         for top in range(0, height, ROWS):
-            bottom = min(top + ROWS, height)
-            part = rgb[top:bottom]
-            gain, shift = (_rows(each, top, bottom, height, width) for each in (self.gain, self.shift))
-            part *= gain
-            part += shift
+            part = rgb[top : min(top + ROWS, height)]
+            where = _grid(self.gain.shape, top, len(part), height, width)
+            part *= _enlarged(self.gain, where, cv2.INTER_LINEAR)
+            part += _enlarged(self.shift, where, cv2.INTER_LINEAR)
+            if self.rest is not None:
+                part += _enlarged(self.rest, where, cv2.INTER_CUBIC)
             np.clip(part, 0.0, 1.0, out=part)
 
 
@@ -81,7 +86,13 @@ def changes_tone(before: Pixels, after: Pixels) -> bool:
     return bool(np.sqrt(np.mean(np.square(difference))) > UNCHANGED)
 
 
-def tone_map(tiled: Pixels, wanted: Pixels) -> ToneMap:
+def change_map(before: Pixels, after: Pixels) -> ChangeMap:
+    """All of what turned `before` into `after`, (h, w, 3) both: the tone as a map, and what that leaves as a sum."""
+    tone = tone_map(before, after)
+    return ChangeMap(tone.gain, tone.shift, after - (tone.gain * before + tone.shift))
+
+
+def tone_map(tiled: Pixels, wanted: Pixels) -> ChangeMap:
     """What brings `tiled` to the tone of `wanted`, both (h, w, 3) at the reduced size.
 
     In every window the least squares fit of wanted by gain * tiled + shift, which `STIFFNESS` draws to the ratio of the
@@ -92,12 +103,12 @@ def tone_map(tiled: Pixels, wanted: Pixels) -> ToneMap:
     # What is finer than tone differs between the two sizes, noise above all, and is to have no say.
     tiled, wanted = (_mean(each, max(1, radius // 6)) for each in (tiled, wanted))
     mean, mean_wanted = _mean(tiled, radius), _mean(wanted, radius)
-    ratio = np.clip(mean_wanted / np.maximum(mean, np.float32(1e-3)), *RATIOS)
+    ratio = np.asarray(np.clip(mean_wanted / np.maximum(mean, np.float32(1e-3)), *RATIOS), np.float32)
     variance = _mean(tiled * tiled, radius) - mean * mean
     covariance = _mean(tiled * wanted, radius) - mean * mean_wanted
     gain = (covariance + STIFFNESS * ratio) / (variance + STIFFNESS)
     shift = mean_wanted - gain * mean
-    return ToneMap(_mean(gain, radius), _mean(shift, radius))
+    return ChangeMap(_mean(gain, radius), _mean(shift, radius))
 
 
 def _radius(picture: Pixels) -> int:
@@ -109,13 +120,16 @@ def _mean(values: Pixels, radius: int) -> Pixels:
     return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _rows(small: Pixels, top: int, bottom: int, height: int, width: int) -> Pixels:
-    """Rows `top` to `bottom` of a map (h, w, 3) enlarged to (height, width)."""
-    # The centre of full pixel y lies at (y + 0.5) * h / height - 0.5 of the small map, as cv2.resize has it.
-    h, w = small.shape[:2]
-    ys = (np.arange(top, bottom, dtype=np.float32) + 0.5) * (h / height) - 0.5
-    xs = (np.arange(width, dtype=np.float32) + 0.5) * (w / width) - 0.5
-    columns, rows = np.meshgrid(xs, ys)
+def _grid(small: tuple[int, ...], top: int, rows: int, height: int, width: int) -> tuple[Pixels, Pixels]:
+    """Where the pixels of `rows` rows from `top` on, of a picture (height, width), lie in one of shape `small`."""
+    # The centre of pixel y lies at (y + 0.5) * h / height - 0.5 of the small one, as cv2.resize has it.
+    ys = (np.arange(top, top + rows, dtype=np.float32) + 0.5) * (small[0] / height) - 0.5
+    xs = (np.arange(width, dtype=np.float32) + 0.5) * (small[1] / width) - 0.5
+    columns, lines = np.meshgrid(xs, ys)
+    return np.asarray(columns, np.float32), np.asarray(lines, np.float32)
+
+
+def _enlarged(small: Pixels, where: tuple[Pixels, Pixels], interpolation: int) -> Pixels:
     return np.asarray(
-        cv2.remap(small, columns, rows, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        cv2.remap(small, *where, interpolation=interpolation, borderMode=cv2.BORDER_REPLICATE), np.float32
     )

@@ -26,6 +26,24 @@ class Wanted:
     example: tuple[Pixels, Pixels] | None = field(default=None, repr=False, compare=False)
     """One scene, clean and degraded, that shows what to remove, for methods that are instructed."""
 
+    def weather(self) -> "Wanted | None":
+        """What of this falls from the sky or hangs on the lens, and grows with a picture; None where nothing does.
+
+        Haze and darkness are no part of it: to be told of them twice would be to lift them twice.
+        """
+        falling = [(name, share) for name, share in self.shares if name in WEATHER and share >= LEAST_SHARE]
+        total = sum(share for _, share in falling)
+        if falling:
+            return Wanted(shares=tuple((name, share / total) for name, share in falling))
+        named = tuple(each for each in self.degradation if each != CLEAN and class_of(each) in WEATHER)
+        return Wanted(degradation=named) if named else None
+
+
+WEATHER = ("rain", "snow", "raindrop")
+"""Classes of things whose size in pixels grows with a picture."""
+
+LEAST_SHARE = 0.2
+"""Share of a class from which on it counts as asked for."""
 
 NOTHING_SAID = Wanted()
 """For blind methods, and for nothing to remove."""

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,6 +17,8 @@ from airtool.images.limits import MAX_PIXELS, MAX_SIDE, largest_file
 from airtool.images.names import shown
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
+from airtool.images.remote import Place, Remote
+from airtool.images.stores import read as fetch
 
 INSPECTORS: dict[str, Callable[[bytes], Container]] = {
     "jpeg": jpeg.inspect,
@@ -53,21 +54,24 @@ class Unpacked:
     """A name in `FORMATS`."""
 
 
-def read(path: Path, max_pixels: int = MAX_PIXELS) -> Picture:
+def read(path: Place, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read a picture file. Raises PictureError when it cannot be read or, as `decode` does, not be decoded."""
     return decode(load(path, max_pixels), str(path), max_pixels)
 
 
-def load(path: Path, max_pixels: int = MAX_PIXELS) -> bytes:
-    """The bytes of a picture file, still to be decoded.
+def load(path: Place, max_pixels: int = MAX_PIXELS) -> bytes:
+    """The bytes of a picture file, here or in a store, still to be decoded.
 
     Raises PictureError when it cannot be read, and when it is larger than a picture of `max_pixels` can be: then it is
     not taken into memory.
     """
     most = largest_file(max_pixels)
     try:
-        with path.open("rb") as file:
-            data = _read_up_to(file, most)
+        if isinstance(path, Remote):
+            data = fetch(path, most)
+        else:
+            with path.open("rb") as file:
+                data = _read_up_to(file, most)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise PictureError(f"cannot read {shown(path)}: {reason}; check the file and its permissions") from error

@@ -6,11 +6,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from urllib.parse import unquote
 
 from airtool.errors import UsageError
 from airtool.images.formats import SUFFIXES, by_suffix
 from airtool.images.names import shown
+from airtool.images.remote import READ_ONLY, Place, Remote, is_url, place
+from airtool.images.stores import find, identity, kind
 
 STDIN = "-"
 """The input that stands for standard input."""
@@ -20,11 +23,11 @@ STDIN = "-"
 class Source:
     """One input picture."""
 
-    path: Path | None
+    path: Place | None
     """None: standard input."""
     relative: Path
     """Where it lies below the folder that was asked for; decides where its output lies below the output folder."""
-    root: Path | None = None
+    root: Place | None = None
     """The folder that was searched with its subfolders, None for single files; no output may lie in it."""
 
 
@@ -33,16 +36,17 @@ def discover(inputs: Sequence[str]) -> list[Source]:
 
     An input is a file (whatever its suffix), a folder (its whole tree: files with a known picture suffix, no hidden
     files or folders, links followed, each folder entered once), a pattern with ``*``, ``?``, ``[...]`` or ``**``
-    (files with a known suffix; relative to the part before the first wildcard), or ``-`` for standard input.
+    (files with a known suffix; relative to the part before the first wildcard), or ``-`` for standard input. All but
+    the last may be URLs: folders end with a slash where the store cannot tell them from files (http).
     Raises UsageError for an input that does not exist, a folder without pictures or that cannot be listed, a pattern
-    that matches none, and no input at all.
+    that matches none, and no input at all. Raises AirtoolError for a store that cannot be reached.
     """
     if not inputs:
         raise UsageError("no input: name a picture, a folder, a quoted pattern or - for standard input")
-    found: dict[tuple[str, Path], Source] = {}
+    found: dict[tuple[object, Path], Source] = {}
     for text in inputs:
         for source in _expand(text):
-            key = STDIN if source.path is None else os.path.realpath(source.path)
+            key = None if source.path is None else identity(source.path)
             found.setdefault((key, source.relative), source)
     return list(found.values())
 
@@ -58,6 +62,11 @@ def _expand(text: str) -> list[Source]:
     """The pictures that one input means."""
     if text == STDIN:
         return [Source(None, Path("stdin"))]
+    if is_url(text):
+        named = place(text)
+        if isinstance(named, Remote):
+            return _expand_remote(text, named)
+        text = str(named)
     path = Path(text)
     if text and path.is_dir():
         pictures = [Source(path / relative, relative, path) for relative in _pictures_below(path)]
@@ -87,6 +96,53 @@ def _expand_pattern(pattern: str) -> list[Source]:
     if not matches:
         raise UsageError(f"{shown(pattern)} does not exist and, as a pattern, matches no picture: check the spelling")
     return [Source(base / relative, relative, base if recursive else None) for relative in matches]
+
+
+def _expand_remote(text: str, named: Remote) -> list[Source]:
+    """The pictures that a URL means."""
+    there = "folder" if text.endswith("/") else kind(named)
+    if there == "file":
+        return [Source(named, Path(named.name))]
+    if there == "folder":
+        pictures = _pictures_in(named)
+        if not pictures:
+            raise UsageError(f"{shown(named)} holds no pictures ({' '.join(SUFFIXES)}), or does not exist: check it")
+        return [Source(path, relative, named) for relative, path in pictures]
+    # A question mark begins a query where there are such.
+    wild = re.compile(r"[*[]" if named.protocol in READ_ONLY else r"[*?[]")
+    parts = text.split("/")
+    first = next((i for i, part in enumerate(parts) if i > 2 and wild.search(part)), None)
+    if first is None:
+        raise UsageError(f"{shown(named)} does not exist: check the spelling")
+    base, patterns = Remote("/".join(parts[:first])), parts[first:]
+    recursive = "**" in patterns
+    below = _pictures_in(base, None if recursive else len(patterns))
+    matches = [(relative, path) for relative, path in below if _matches(relative.parts, patterns)]
+    if not matches:
+        raise UsageError(f"{shown(named)} does not exist and, as a pattern, matches no picture: check the spelling")
+    return [Source(path, relative, base if recursive else None) for relative, path in matches]
+
+
+def _pictures_in(folder: Remote, depth: int | None = None) -> list[tuple[Path, Remote]]:
+    """As `_pictures_below` for a folder in a store; hidden names are left out, and so are those that climb ("..")."""
+    found = [(relative, path) for path in find(folder, depth) if (relative := _mirrored(path)) is not None]
+    return sorted(found, key=lambda each: _walked(each[0]))
+
+
+def _mirrored(path: Remote) -> Path | None:
+    """Where a picture lies below the searched folder; None for what is no picture, or could be no local path."""
+    # Web servers list names as they stand in links.
+    key = unquote(path.key) if path.protocol in READ_ONLY else path.key
+    parts = [part for part in key.split("/") if part]
+    if not parts or by_suffix(parts[-1]) is None:
+        return None
+    return None if any(part[0] == "." or PurePath(part).parts != (part,) for part in parts) else Path(*parts)
+
+
+def _walked(relative: Path) -> list[tuple[bool, tuple[tuple[int, int, str], ...]]]:
+    """A sort key: natural order, the files of a folder before its subfolders."""
+    *folders, name = relative.parts
+    return [*((True, natural_key(folder)) for folder in folders), (False, natural_key(name))]
 
 
 def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:

@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 from airtool.errors import PictureError
 from airtool.images.names import shown
+from airtool.images.remote import Place, Remote
+from airtool.images.stores import write
 
 try:
     import fcntl
@@ -48,16 +50,21 @@ class TakenError(PictureError):
     """A file may not be written because there is one of that name already."""
 
 
-def write_atomic(path: Path, data: bytes, overwrite: bool) -> None:
+def write_atomic(path: Place, data: bytes, overwrite: bool) -> None:
     """Write `data` to `path` completely or not at all, creating missing folders.
 
     The bytes go to a hidden temporary file in the same folder, are flushed to the disk, and take their name in one
     step; the temporary file is removed whatever happens, Ctrl-C included (after a power cut or SIGKILL: by `sweep`).
     With `overwrite` an existing file is replaced. Without, a file that is already there, even one that appeared a
     moment ago, stays untouched. Where `path` is a link, the link counts as the file: nothing is written through it.
+    What of this a store can promise: `airtool.images.stores.write`.
     Raises TakenError when the file exists and `overwrite` is False, and PictureError when the operating system refuses
     (permission, disk full, name too long...): one line with the path and the remedy.
     """
+    if isinstance(path, Remote):
+        if not write(path, data, overwrite):
+            raise _taken(path)
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():  # os.replace would say so in a different way on every system
@@ -172,7 +179,7 @@ def _rename_without_clobber(temporary: Path, path: Path) -> None:
             raise
 
 
-def _taken(path: Path) -> TakenError:
+def _taken(path: Place) -> TakenError:
     return TakenError(f"{shown(path)} already exists: pass --overwrite or --resume")
 
 

@@ -1,21 +1,20 @@
 """File names in messages."""
 
 from collections.abc import Sequence
-from pathlib import PurePath
 
 LISTED = 5
 """How many file names an error message spells out."""
 
 
-def shown(name: str | PurePath) -> str:
-    """A file name as one printable line: control characters and bytes outside UTF-8 are escaped."""
+def shown(name: object) -> str:
+    """A file name or a URL as one printable line: control characters and bytes outside UTF-8 are escaped."""
     text = str(name)
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def listing(names: Sequence[str | PurePath]) -> str:
+def listing(names: Sequence[object]) -> str:
     """The first `LISTED` names, and how many more there are."""
     rest = len(names) - LISTED
     return ", ".join(shown(name) for name in names[:LISTED]) + (f" and {rest} more" if rest > 0 else "")

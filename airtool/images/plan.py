@@ -3,15 +3,17 @@
 import os
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import Literal
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.images.discover import Source
 from airtool.images.formats import FORMATS, by_suffix, missing_encoder, parse_format
 from airtool.images.names import listing, shown
+from airtool.images.remote import Place, Remote, check_writable, place
 from airtool.images.shard import Shard
+from airtool.images.stores import identity, kind, lies_in, taken
 
 STDOUT = "-"
 """The output that stands for standard output."""
@@ -22,7 +24,7 @@ class Job:
     """One picture to make."""
 
     source: Source
-    target: Path | None
+    target: Place | None
     """None: standard output."""
     format: str | None
     """Format of the output; None: that of the input (only when it cannot be told from the name: standard output)."""
@@ -37,13 +39,13 @@ class Plan:
     jobs: tuple[Job, ...]
     skipped: tuple[Job, ...]
     """With existing="resume": jobs whose target is already there."""
-    folder: Path | None = None
+    folder: Place | None = None
     """The folder into which the outputs go; None for standard output and for a single file that was named."""
 
 
 def plan(
     sources: Sequence[Source],
-    out: str | Path,
+    out: str | Place,
     *,
     format: str | None = None,
     existing: Literal["error", "overwrite", "resume"] = "error",
@@ -53,12 +55,14 @@ def plan(
 
     out: ``-`` for standard output (one source only); with one source a name with a picture suffix, unless it is a
     folder, is the output file itself; everything else is a folder, created when needed, that mirrors the inputs' tree.
+    Both may be URLs.
     format: a format to write; None keeps each input's. Suffixes change only where the format does.
     existing: what to do about outputs that are already there. shard: plan this part only; everything but existing
     outputs is checked for all parts. It needs a folder.
     Raises UsageError, one line with the remedy: two sources with one output (upper and lower case count as equal),
     an output that is one of the inputs or lies inside a searched folder, existing outputs (with "error"), folders in
-    the way, a format that cannot be written or told. Raises AirtoolError when the output folder may not be written to.
+    the way, a format that cannot be written or told. Raises AirtoolError when the output folder may not be written to,
+    and when a store cannot be reached.
     """
     name = None if format is None else parse_format(format)
     if str(out) == STDOUT:
@@ -67,7 +71,8 @@ def plan(
         _check_formats([Job(sources[0], None, name)])
         _check_shard(shard, None)
         return Plan((Job(sources[0], None, name),), ())
-    out = Path(out)
+    out = place(out)
+    check_writable(out)
     folder = None if _is_file_name(sources, out) else out
     jobs = [_as_file(sources[0], out, name)] if folder is None else _as_folder(sources, out, name)
     _check_shard(shard, folder)
@@ -76,35 +81,36 @@ def plan(
     _check_collisions(jobs)
     _check_inputs(sources, jobs)
     jobs = [job for job in jobs if shard is None or shard.holds(job.source.relative)]
-    present = [job for job in jobs if job.target is not None and os.path.lexists(job.target)]
-    if folders := [job.target for job in present if job.target is not None and job.target.is_dir()]:
+    there = taken(job.target for job in jobs if job.target is not None)
+    present = [replace(job, target=there[job.target]) for job in jobs if job.target in there]
+    if folders := [job.target for job in present if isinstance(job.target, Path) and job.target.is_dir()]:
         raise UsageError(f"a folder is in the way of an output: {listing(folders)}; choose another output folder")
     if existing == "error" and present:
         names = listing([job.target for job in present if job.target is not None])
         raise UsageError(f"already there: {names}; pass --overwrite to replace or --resume to keep and skip them")
     skipped = tuple(present) if existing == "resume" else ()
-    there = {job.target for job in skipped}
-    return Plan(tuple(job for job in jobs if job.target not in there), skipped, folder)
+    kept = {job.target for job in skipped}
+    return Plan(tuple(job for job in jobs if job.target not in kept), skipped, folder)
 
 
-def _is_file_name(sources: Sequence[Source], out: Path) -> bool:
+def _is_file_name(sources: Sequence[Source], out: Place) -> bool:
     """Whether the output is meant as a file rather than as a folder."""
-    if by_suffix(out) is None or out.is_dir():
+    if by_suffix(out.name) is None or (kind(out) == "folder" if isinstance(out, Remote) else out.is_dir()):
         return False
     if len(sources) == 1:
         return True
     raise UsageError(f"{len(sources)} pictures cannot become the one file {shown(out)}: name an output folder")
 
 
-def _as_file(source: Source, out: Path, format: str | None) -> Job:
+def _as_file(source: Source, out: Place, format: str | None) -> Job:
     """The job when the output file is named."""
-    own = by_suffix(out)
+    own = by_suffix(out.name)
     if format is not None and format != own:
         raise UsageError(f"{shown(out)} and --format {format} disagree: drop the one that is not meant")
     return Job(source, out, own)
 
 
-def _as_folder(sources: Sequence[Source], out: Path, format: str | None) -> list[Job]:
+def _as_folder(sources: Sequence[Source], out: Place, format: str | None) -> list[Job]:
     """The jobs when the output is a folder."""
     jobs = []
     for source in sources:
@@ -121,7 +127,7 @@ def _as_folder(sources: Sequence[Source], out: Path, format: str | None) -> list
     return jobs
 
 
-def _check_shard(shard: Shard | None, folder: Path | None) -> None:
+def _check_shard(shard: Shard | None, folder: Place | None) -> None:
     """Refuse to share out what is no folder."""
     if shard is not None and folder is None:
         raise UsageError("--shard shares the pictures of a folder between runs: name an output folder, or leave it out")
@@ -135,16 +141,16 @@ def _check_formats(jobs: Sequence[Job]) -> None:
             raise UsageError(f"{reason} ({listing(names) or 'standard output'}): add --format png")
 
 
-def _check_place(sources: Sequence[Source], jobs: Sequence[Job], out: Path) -> None:
+def _check_place(sources: Sequence[Source], jobs: Sequence[Job], out: Place) -> None:
     """Refuse outputs inside searched folders, and folders that cannot be made or written to."""
-    real = Path(os.path.realpath(out))
     for root in dict.fromkeys(source.root for source in sources if source.root is not None):
-        inside = Path(os.path.realpath(root))
-        if real == inside or inside in real.parents:
+        if lies_in(out, root):
             raise UsageError(
                 f"output {shown(out)} lies inside the input folder {shown(root)}, where the next run would take it for "
                 "an input: choose a place outside"
             )
+    if isinstance(out, Remote):
+        return  # the first write will tell
     folder = out.parent if any(job.target == out for job in jobs) else out
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
@@ -156,7 +162,7 @@ def _check_place(sources: Sequence[Source], jobs: Sequence[Job], out: Path) -> N
 
 def _check_collisions(jobs: Sequence[Job]) -> None:
     """Refuse two sources with one output, and an output that is needed as a folder by another."""
-    first: dict[Path, Job] = {}
+    first: dict[PurePath, Job] = {}
     for job in jobs:
         if job.target is None:
             continue
@@ -175,21 +181,24 @@ def _check_collisions(jobs: Sequence[Job]) -> None:
                 )
 
 
-def _key(path: Path) -> Path:
+def _key(path: Place) -> PurePath:
     """Equal for paths that a file system blind to case or to Unicode composition takes for one."""
-    return Path(unicodedata.normalize("NFC", os.path.abspath(path)).casefold())
+    name = os.path.abspath(path) if isinstance(path, Path) else str(path)
+    return PurePath(unicodedata.normalize("NFC", name).casefold())
 
 
 def _check_inputs(sources: Sequence[Source], jobs: Sequence[Job]) -> None:
     """Refuse an output that is one of the inputs, under whatever name."""
-    inputs = {identity for source in sources if source.path is not None and (identity := _identity(source.path))}
+    inputs = {file for source in sources if source.path is not None and (file := _file(source.path))}
     for job in jobs:
-        if job.target is not None and _identity(job.target) in inputs:
+        if job.target is not None and _file(job.target) in inputs:
             raise UsageError(f"output {shown(job.target)} is one of the inputs: choose another output folder")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the file that a path leads to, None when there is none."""
+def _file(path: Place) -> tuple[object, object] | None:
+    """Device and inode of the file that a path leads to, None when there is none; in a store what goes by its name."""
+    if isinstance(path, Remote):
+        return identity(path)
     try:
         status = os.stat(path)
     except OSError:

@@ -1,11 +1,11 @@
 """How a run opens its pictures: within which limits, and in which process."""
 
-from pathlib import Path
 from typing import BinaryIO
 
 from airtool.images.decode import decode, load
 from airtool.images.limits import MAX_PIXELS, largest_file
 from airtool.images.picture import Picture
+from airtool.images.remote import Place
 
 
 class Reader:
@@ -20,8 +20,8 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def load(self, path: Path) -> bytes:
-        """The bytes of a file. Raises PictureError as `airtool.images.decode.load`."""
+    def load(self, path: Place) -> bytes:
+        """The bytes of a file, here or in a store. Raises PictureError as `airtool.images.decode.load`."""
         return load(path, self.max_pixels)
 
     def load_stream(self, file: BinaryIO) -> bytes:
@@ -32,7 +32,7 @@ class Reader:
         """The picture in the bytes of a file. Raises PictureError as `airtool.images.decode.decode`."""
         return decode(data, name, self.max_pixels)
 
-    def read(self, path: Path) -> Picture:
+    def read(self, path: Place) -> Picture:
         """The picture in a file. Raises PictureError as `load` and `decode`."""
         return self.decode(self.load(path), str(path))
 

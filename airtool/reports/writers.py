@@ -15,6 +15,8 @@ from airtool.errors import UsageError
 from airtool.images.files import NO_FILE, is_no_file, write_atomic
 from airtool.images.formats import by_suffix
 from airtool.images.names import shown
+from airtool.images.remote import Place, Remote, check_writable, place
+from airtool.images.stores import kind
 
 STDOUT = "-"
 """The path that stands for standard output."""
@@ -31,7 +33,12 @@ def check_target(target: str, option: str) -> None:
     """
     if target == STDOUT:
         return
-    path = Path(target)
+    path = place(target)
+    if isinstance(path, Remote):
+        check_writable(path, option)
+        if by_suffix(path.name) is not None and kind(path) == "file":
+            raise UsageError(f"{option} {shown(path)} is a picture that is already there: name another file")
+        return
     if path.is_dir():
         raise UsageError(f"{option} {shown(target)} is a folder: name a file in it, or - for standard output")
     if is_no_file(path):
@@ -101,8 +108,8 @@ def _cell(value: Any) -> Any:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def write_text(target: str | Path, text: str) -> None:
-    """Write text as UTF-8 to a file (atomically, replacing an older one) or to stdout (``"-"``).
+def write_text(target: str | Place, text: str) -> None:
+    """Write text as UTF-8 to a file or to a URL (atomically, replacing an older one) or to stdout (``"-"``).
 
     Raises AirtoolError when the file cannot be written.
     """
@@ -112,4 +119,4 @@ def write_text(target: str | Path, text: str) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
     else:
-        write_atomic(Path(target), data, overwrite=True)
+        write_atomic(place(target), data, overwrite=True)

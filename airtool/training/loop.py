@@ -2,11 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -17,6 +17,7 @@ from airtool.methods.weights import write_weights
 from airtool.training.checkpoint import load_checkpoint, plain_recipe, save_checkpoint
 from airtool.training.data import SampleMaker, load_folder, load_pairs
 from airtool.training.ema import EMA
+from airtool.training.optimiser import Optimiser
 from airtool.training.recipe import Recipe
 from airtool.training.samples import batches
 from airtool.training.start import start_from
@@ -44,6 +45,9 @@ class Options:
     """Processes a training process that make samples."""
     start: Path | None = None
     """Weights file to begin from; a checkpoint in `out` goes before it."""
+    shard_state: bool = False
+    """Share weights, gradients, optimiser state and average out over the processes, in place of a whole copy in each.
+    Checkpoints are the same either way."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def train(recipe: Recipe, options: Options, say: Say) -> Outcome:
 
     Leaves in `options.out`: ``checkpoint.pt``, ``weights.safetensors`` (average, latest), ``best.safetensors``
     (average with the best figure on the held-out pictures), and TensorBoard files. Raises UsageError for a recipe
-    or data that do not fit, AirtoolError when accelerate is missing or the loss stops being finite.
+    or data that do not fit, and for shards without processes to hold them; AirtoolError when accelerate is missing or
+    the loss stops being finite.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -103,6 +108,10 @@ class _Run:
             raise UsageError(
                 f"batch {recipe.batch} cannot be shared out over {accelerator.num_processes} processes{parts}"
             )
+        if options.shard_state and accelerator.num_processes == 1:
+            raise UsageError("--shard-state needs several processes: start them with accelerate launch or torchrun")
+        if options.shard_state and recipe.optimiser != "adamw":
+            raise UsageError(f"--shard-state works with the optimiser adamw, not with {recipe.optimiser}")
         self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
         self.say: Say = say if accelerator.is_main_process else _silent
         self.device: torch.device = accelerator.device
@@ -118,17 +127,21 @@ class _Run:
         torch.manual_seed(recipe.seed)
         self.config = subject_config(recipe.method, recipe.preset)
         self.checkpoint = options.out / "checkpoint.pt"
-        objective = subject(recipe.method).objective(self.config, recipe.objective)
+        objective = self._untrained()
         if options.start is not None and not self.checkpoint.exists():
             taken, all_tensors = start_from(objective, options.start)
             self.say(f"started from {options.start}: {taken} of {all_tensors} tensors")
-        # PyTorch's stubs lack the overload with a device and a memory format.
-        objective.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.objective: Objective = objective
-        self.model = accelerator.prepare(objective)
-        self.optimiser = torch.optim.AdamW(
-            objective.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
-        )
+        if options.shard_state:
+            # Not at the top: it takes half a second, and not every PyTorch is built with what it needs.
+            from airtool.training.sharding import shard
+
+            self.model: Any = shard(objective, self.device, accelerator.num_processes)
+        else:
+            # PyTorch's stubs lack the overload with a device and a memory format.
+            objective.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model = accelerator.prepare(objective)
+        self.optimiser = Optimiser(objective, recipe)
         self.average = EMA(objective, recipe.ema)
         self.step, self.best = 0, -math.inf
         self.precision = options.precision
@@ -138,8 +151,15 @@ class _Run:
             self._resume()
         self.before = self.validation.before() if objective.relative else {}
 
+    def _untrained(self) -> Objective:
+        return subject(self.recipe.method).objective(self.config, self.recipe.objective)
+
     def _resume(self) -> None:
         state = load_checkpoint(self.checkpoint, self.recipe)
+        if self.options.shard_state:
+            from airtool.training.sharding import parted
+
+            state = parted(state, self.objective, self.optimiser)
         self.objective.load_state_dict(state["objective"])
         self.average.load(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -198,8 +218,6 @@ class _Run:
     def _train_step(
         self, degraded: torch.Tensor, clean: torch.Tensor, labels: tuple[str, ...]
     ) -> dict[str, torch.Tensor]:
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.step)
         self.optimiser.zero_grad()
         parts = self.recipe.accumulate
         size = len(labels) // parts
@@ -212,14 +230,16 @@ class _Run:
             )
             # Processes exchange their gradients once a step, with the last part.
             last = start + size == len(labels)
-            with nullcontext() if last else self.accelerator.no_sync(self.model):
+            if self.options.shard_state:
+                self.model.set_requires_gradient_sync(last)
+            with nullcontext() if last or self.options.shard_state else self.accelerator.no_sync(self.model):
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                     losses: dict[str, torch.Tensor] = self.model(Batch(here, there, labels[part]), self.step)
                 self.accelerator.backward(losses["loss"] / parts)
             for name, value in losses.items():
                 total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / parts
         torch.nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip_norm)
-        self.optimiser.step()
+        self.optimiser.step(learning_rate(self.recipe, self.step) / self.recipe.learning_rate)
         self.average.update(self.objective, self.step)
         self.step += 1
         return total
@@ -232,38 +252,65 @@ class _Run:
         return bool(self.accelerator.reduce(late, "max").item())
 
     def _validate(self, log: Any) -> None:
+        average = self._whole(self.average.average)
         if not self.accelerator.is_main_process:
             return
-        self.objective.eval()
-        with self.average.applied(self.objective):
-            report = self.validation.report(self.objective, self.device, self.before)
-        self.objective.train()
+        with self._averaged(average) as network:
+            report = self.validation.report(network, self.device, self.before)
         for kind, figure in report.figures.items():
             log.add_scalar(f"validation/{kind}", figure, self.step)
         log.add_scalar(f"validation/{report.title.replace(' ', '_')}", report.score, self.step)
         self.say(f"validation at step {self.step}: {report.line}")
         if report.score > self.best:
             self.best = report.score
-            self._export("best.safetensors")
+            self._export("best.safetensors", average)
+
+    @contextmanager
+    def _averaged(self, average: Mapping[str, torch.Tensor]) -> Iterator[Objective]:
+        """The network with the whole averaged weights, ready to restore."""
+        if self.options.shard_state:
+            # One of its own: in a sharded one all processes would have to compute.
+            with torch.random.fork_rng(devices=[]):
+                network = self._untrained()
+            network.load_state_dict(average)
+            yield network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+            return
+        self.objective.eval()
+        with self.average.applied(self.objective):
+            yield self.objective
+        self.objective.train()
+
+    def _whole(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A state without shards, in the main process; all processes have to ask for it."""
+        if not self.options.shard_state:
+            return state
+        from airtool.training.sharding import whole
+
+        return cast(dict[str, Any], whole(state, keep=self.accelerator.is_main_process))
 
     def _save(self) -> None:
+        learned = self._whole(
+            {
+                "objective": self.objective.state_dict(),
+                "average": self.average.average,
+                "optimiser": self.optimiser.state_dict(),
+            }
+        )
         if not self.accelerator.is_main_process:
             return
         state = {
-            "objective": self.objective.state_dict(),
-            "average": self.average.average,
-            "optimiser": self.optimiser.state_dict(),
+            **learned,
             "step": self.step,
             "best": self.best,
             "precision": self.precision,
             "recipe": plain_recipe(self.recipe),
         }
         save_checkpoint(self.checkpoint, state)
-        self._export("weights.safetensors")
+        self._export("weights.safetensors", state["average"])
 
-    def _export(self, name: str) -> None:
+    def _export(self, name: str, average: Mapping[str, torch.Tensor]) -> None:
         origin = {"recipe": self.recipe.name, "preset": self.recipe.preset, "steps": self.step}
-        tensors = self.objective.exported(self.average.average)
+        tensors = self.objective.exported(average)
         write_weights(self.options.out / name, self.recipe.method, self.config, tensors, origin, half=True)
 
 

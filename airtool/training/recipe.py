@@ -66,6 +66,10 @@ class Recipe:
     soft: float = 0.0
     """Share of the clean pictures that are blurred first, before they are degraded and as ground truth: what lies out
     of focus, and is to stay so. Not where blur is to be undone, nor where `tone` does not apply."""
+    optimiser: Literal["adamw", "muon"] = "adamw"
+    """adamw: for all weights, as published. muon: Muon for the convolutions, AdamW for the rest."""
+    muon_rate: float = 0.02
+    """Peak of Muon's schedule, which has the shape of the other."""
     learning_rate: float = 1e-3
     """Peak of the schedule."""
     final_learning_rate: float = 1e-6
@@ -155,6 +159,8 @@ def _check(recipe: Recipe, where: str) -> None:
                 raise UsageError(f"recipe {where}: {each.name} must be {kind}, not {value!r}")
     if min(recipe.steps, recipe.batch, recipe.accumulate, recipe.patch, recipe.validate_every) < 1:
         raise UsageError(f"recipe {where}: steps, batch, accumulate, patch and validate_every must be at least 1")
+    if recipe.optimiser not in ("adamw", "muon"):
+        raise UsageError(f"recipe {where}: optimiser must be 'adamw' or 'muon', not {recipe.optimiser!r}")
     if not recipe.mix or not all(isinstance(share, int | float) and share > 0 for share in recipe.mix.values()):
         raise UsageError(f"recipe {where}: [mix] must give each kind of sample a share above 0")
     for pair in recipe.pairs.values():

@@ -38,6 +38,26 @@ def test_folder_to_folder(airtool: Run, folder: Path, weights: str, tmp_path: Pa
     assert said["pictures"][0]["seconds"] > 0
 
 
+def test_a_work_size_decides_the_bytes_and_stands_in_the_report(
+    airtool: Run, folder: Path, weights: str, tmp_path: Path
+) -> None:
+    Image.effect_noise((320, 240), 60).convert("RGB").save(folder / "large.png")
+    report = tmp_path / "report.json"
+    for out, size in (("plain", ()), ("sized", ("--work-size", "0.01,0.04"))):
+        code, _, err = airtool("restore", folder, tmp_path / out, "--weights", weights, "--report", report, *size)
+        assert code == 0, err
+    assert json.loads(report.read_text())["restoration"]["work_size"] == [0.01, 0.04]
+    same = {
+        name: (tmp_path / "plain" / name).read_bytes() == (tmp_path / "sized" / name).read_bytes()
+        for name in ("a.jpg", "b.png", "large.png")
+    }
+    assert same == {"a.jpg": True, "b.png": True, "large.png": False}
+    code, _, err = airtool("restore", folder, tmp_path / "sized", "--weights", weights, "--resume", "--quiet")
+    assert (code, "work size" in err) == (2, True)
+    code, _, err = airtool("restore", folder, tmp_path / "no", "--weights", weights, "--work-size", "big")
+    assert (code, err) == (2, "airtool: error: --work-size big: give megapixels, such as 0.5, or several with commas\n")
+
+
 def test_same_bytes_again_and_with_other_workers(airtool: Run, folder: Path, weights: str, tmp_path: Path) -> None:
     for out, workers in (("one", 1), ("two", 4)):
         code, _, err = airtool("restore", folder, tmp_path / out, "--weights", weights, "--workers", workers, "--quiet")

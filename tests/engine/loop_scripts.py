@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 from fakes import FakeMethod
 
+from airtool.engine.detect import Views
 from airtool.engine.iterate import Iteration, Rules, iterate
 from airtool.engine.session import Restored
 from airtool.engine.tiles import Pixels
@@ -59,8 +60,8 @@ class Scripted:
         self.script, self.method, self.result = script, method or Prompted(), result
         self.asked: list[Wanted] = []
 
-    def probabilities_of(self, cut: Pixels) -> dict[str, float]:
-        return dict(self.script[round((float(cut.mean()) - 0.3) / LEVEL)])
+    def probabilities_of(self, seen: Views) -> dict[str, float]:
+        return dict(self.script[round((float(seen.near.mean()) - 0.3) / LEVEL)])
 
     def restore(self, picture: Picture, *, in_place: bool = False, wanted: Wanted | None = None) -> Restored:
         assert wanted is not None
@@ -84,5 +85,5 @@ class Scripted:
 class Satisfied(Scripted):
     """Sees noise first and nothing wrong after any step."""
 
-    def probabilities_of(self, cut: Pixels) -> dict[str, float]:
+    def probabilities_of(self, seen: Views) -> dict[str, float]:
         return said() if self.asked else said(noise=0.9)

@@ -8,7 +8,20 @@ import torch
 from skimage import data
 
 from airtool.engine import detect
-from airtool.engine.detect import GRID, SIDE, Detector, crops, detect_files, judge, open_detector
+from airtool.engine.detect import (
+    FAR,
+    GRID,
+    LARGE,
+    SIDE,
+    Detector,
+    Views,
+    combined,
+    crops,
+    detect_files,
+    judge,
+    open_detector,
+    views,
+)
 from airtool.errors import UsageError
 from airtool.images.discover import discover
 from airtool.images.encode import encode
@@ -65,7 +78,7 @@ def test_probabilities_are_the_mean_over_the_crops(detector: Detector, photograp
     assert tuple(found) == CLASSES
     assert sum(found.values()) == pytest.approx(1.0, abs=1e-5)
     assert found == detector.probabilities(photograph.copy())
-    each = [detector.probabilities_of(crop[None]) for crop in crops(photograph)]
+    each = [detector.probabilities_of(Views(crop[None], None)) for crop in crops(photograph)]
     assert len(each) == 6
     for name, probability in found.items():
         assert probability == pytest.approx(np.mean([one[name] for one in each]), abs=1e-5)
@@ -73,6 +86,37 @@ def test_probabilities_are_the_mean_over_the_crops(detector: Detector, photograp
         picture = torch.from_numpy(photograph[:64, :64].copy()).permute(2, 0, 1)[None]
         expected = detector.network(picture).softmax(1)[0].tolist()
     assert list(detector.probabilities(photograph[:64, :64]).values()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_large_picture_is_seen_from_afar_too(detector: Detector, photograph: np.ndarray) -> None:
+    large = np.tile(photograph, (2, 4, 1))
+    assert large.shape[0] * large.shape[1] > LARGE
+    seen = views(large)
+    assert np.array_equal(seen.near, crops(large))
+    assert seen.far is not None
+    small = np.asarray(data.astronaut())  # the copy shows the same tiles at half the size
+    assert seen.far.shape[1:] == (192, 192, 3)
+    assert seen.far.std() == pytest.approx((small / 255).std(), rel=0.2)
+    near, far = (detector.probabilities_of(Views(cut, None)) for cut in (seen.near, seen.far))
+    assert detector.probabilities(large) == combined(near, far) != near
+    assert views(photograph).far is None
+    assert views(np.zeros((1, LARGE + 2, 3), np.float32)).far is not None
+    assert FAR < LARGE
+
+
+def test_both_views_are_combined_by_what_can_be_seen_in_them() -> None:
+    def said(**shares: float) -> dict[str, float]:
+        return dict.fromkeys(CLASSES, 0.0) | {name.replace("_", " "): share for name, share in shares.items()}
+
+    # Streaks from afar, soft pixels near by: rain. Grain near by that averaging hides: noise.
+    assert judge(combined(said(blur=0.9, no=0.1), said(rain=0.9, no=0.1))).verdict == "rain"
+    grainy = combined(said(noise=0.8, no=0.2), said(no=1.0))
+    assert (grainy["noise"], grainy["no"]) == pytest.approx((0.8, 0.2))
+    both = combined(said(noise=0.6, JPEG=0.2, no=0.2), said(haze=0.7, no=0.3))
+    assert both["noise"] == pytest.approx(0.6)
+    assert both["haze"] / both["no"] == pytest.approx(7 / 3)
+    for each in (grainy, both, combined(said(noise=1.0), said(JPEG=1.0))):
+        assert sum(each.values()) == pytest.approx(1.0)
 
 
 def test_verdicts() -> None:

@@ -10,7 +10,7 @@ import pytest
 from fakes import FakeMethod
 from loop_scripts import LEVEL, Satisfied, Scripted, photograph, said
 
-from airtool.engine.detect import crops
+from airtool.engine.detect import Views, crops
 from airtool.engine.gain import Ledger, change, likeness, log_odds, must_be_steady, objection_to_pixels
 from airtool.engine.iterate import MOST_STEPS, Rules, decide, iterate, look
 from airtool.engine.tiles import Pixels
@@ -214,8 +214,8 @@ def test_what_is_looked_at_is_what_a_file_would_hold() -> None:
     class Recording:
         network = SimpleNamespace(side=192)
 
-        def probabilities_of(self, cut: Pixels) -> dict[str, float]:
-            seen.append(cut)
+        def probabilities_of(self, found: Views) -> dict[str, float]:
+            seen.append(found.near)
             return said()
 
     picture = photograph()

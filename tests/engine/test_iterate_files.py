@@ -13,12 +13,12 @@ from fakes import FakeMethod
 from loop_scripts import photograph, said
 from torch import Tensor
 
+from airtool.engine.detect import Views
 from airtool.engine.iterate import Rules
 from airtool.engine.iterate_files import Iterations, StepTask, plan_steps
 from airtool.engine.session import Session
 from airtool.engine.settings import Settings
 from airtool.engine.sheet import ROWS, VIEW, Sheets, Strip, drawn, plan_sheets, view
-from airtool.engine.tiles import Pixels
 from airtool.errors import UsageError
 from airtool.images.decode import read
 from airtool.images.discover import discover
@@ -33,8 +33,8 @@ class Roughness:
 
     network = SimpleNamespace(side=192)
 
-    def probabilities_of(self, cut: Pixels) -> dict[str, float]:
-        rough = min(0.94, 12 * float(np.abs(np.diff(cut, axis=2)).mean()))
+    def probabilities_of(self, seen: Views) -> dict[str, float]:
+        rough = min(0.94, 12 * float(np.abs(np.diff(seen.near, axis=2)).mean()))
         return said(noise=rough, blur=0.05)
 
 

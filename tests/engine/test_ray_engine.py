@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bucket import installed, mounted
 from skimage import data
 
 from airtool.images.encode import encode
 from airtool.images.picture import Metadata, Picture
+from airtool.images.remote import Remote
+from airtool.images.stores import find, read
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'airtool[ray]'")
 
@@ -104,3 +107,35 @@ def test_without_a_cluster_it_says_so_in_one_line(inputs: Path, tmp_path: Path) 
     assert run.stdout == ""
     assert run.stderr.splitlines()[-1].startswith("airtool: error: no Ray cluster answers at 127.0.0.1:1")
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.heavy
+def test_a_store_is_read_and_written_by_the_actors(inputs: Path, undisturbed: dict[str, str], tmp_path: Path) -> None:
+    with mounted(tmp_path / "buckets") as bucket:
+        for path in inputs.iterdir():
+            bucket.pipe_file(f"in/{path.name}", path.read_bytes())
+        line = [
+            "restore",
+            "s3://in",
+            "s3://out/x",
+            "--device",
+            "cpu",
+            "--resume",
+            "--engine",
+            "ray",
+            "--ray-workers",
+            "2",
+        ]
+        environment = installed(tmp_path / "site")
+        for told in ('"restored": 24', '"kept": 24'):
+            run = subprocess.run(
+                [sys.executable, "-m", "airtool", *line, "--report", "-"],
+                capture_output=True,
+                text=True,
+                env=environment,
+            )
+            assert run.returncode == 1, run.stderr
+            assert told in run.stdout
+            assert run.stderr.count("s3://in/broken.png") == 1
+        found = {file.name: hashlib.sha256(read(file) or b"").hexdigest() for file in find(Remote("s3://out/x"))}
+        assert {name: digest for name, digest in found.items() if name.endswith(".png")} == undisturbed

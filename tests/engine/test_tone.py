@@ -1,5 +1,7 @@
 """Tiles of one picture share its tone; detail, edges and whatever keeps its tone are left as the tiles have them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,10 @@ from torch import Tensor
 
 from airtool.engine import tone
 from airtool.engine.forward import Forward
+from airtool.engine.session import Session
+from airtool.engine.settings import Settings, parse_work_size
+from airtool.engine.wanted import Wanted
+from airtool.errors import UsageError
 from airtool.methods.base import Request
 from airtool.methods.facts import MethodFacts
 
@@ -120,3 +126,99 @@ def test_a_map_is_applied_in_bands_as_if_at_once(monkeypatch: pytest.MonkeyPatch
     same = first.copy()
     tone.tone_map(tiled, tiled).apply(same)
     np.testing.assert_allclose(same, first, atol=1e-6)
+
+
+class Dry:
+    """Takes bright streaks one pixel wide away: whatever sticks out over the median of five columns."""
+
+    facts = facts()
+    network = torch.nn.Identity()
+
+    def restore(self, pictures: Tensor, request: Request) -> Tensor:
+        padded = torch.nn.functional.pad(pictures, (2, 2, 0, 0), mode="reflect")
+        median = padded.unfold(3, 5, 1).median(dim=-1).values
+        return torch.where(pictures - median > 0.05, median, pictures)
+
+    def bytes_per_pixel(self) -> int:
+        return 100
+
+
+@pytest.fixture(scope="module")
+def shower() -> tuple[np.ndarray, np.ndarray]:
+    """A scene of 1.3 megapixels without and with streaks eight pixels wide, and fine texture all over."""
+    rng = np.random.default_rng(2)
+    scene = np.linspace(0.2, 0.5, 1280, dtype=np.float32)[None, :, None] + np.zeros((1024, 1280, 3), np.float32)
+    scene += 0.03 * (np.indices((1024, 1280)).sum(0) % 2)[..., None].astype(np.float32)
+    rainy = scene.copy()
+    for left, top in zip(rng.integers(0, 159, 60) * 8, rng.integers(0, 90, 60) * 8, strict=True):
+        rainy[top : top + 160, left : left + 8] += 0.3
+    return scene, rainy
+
+
+def test_what_is_wide_in_a_large_picture_is_removed_at_a_work_size(shower: tuple[np.ndarray, np.ndarray]) -> None:
+    rainy = shower[1]
+    mega = 1280 * 1024 / 64 / 1e6  # an eighth of each side
+    results = {
+        sizes: Session(Dry(), Settings(device="cpu", work_size=sizes)).restore_array(rainy)  # type: ignore[arg-type]
+        for sizes in ((), (mega,), (mega, 0.3))
+    }
+    assert psnr(results[()], scene) < psnr(rainy, scene) + 1
+    assert psnr(results[(mega,)], scene) > psnr(rainy, scene) + 8
+    assert psnr(results[(mega, 0.3)], scene) > psnr(rainy, scene) + 8
+    # Detail that the copy had no pixels for is still there.
+    texture = np.abs(np.diff(results[(mega,)], axis=1)).mean()
+    assert texture == pytest.approx(np.abs(np.diff(scene, axis=1)).mean(), rel=0.15)
+
+
+def test_weather_is_removed_from_copies_first_and_nothing_else_is(shower: tuple[np.ndarray, np.ndarray]) -> None:
+    rainy = shower[1]
+    asked: list[tuple[tuple[int, ...], tuple[str, ...]]] = []
+
+    class Told(Dry):
+        facts = replace(facts(), needs="instruction")
+
+        def restore(self, pictures: Tensor, request: Request) -> Tensor:
+            asked.append((tuple(pictures.shape[2:]), request.degradation))
+            return super().restore(pictures, request)
+
+        def check(self, degradation: tuple[str, ...]) -> None:
+            pass
+
+        def candidates(self) -> tuple[str, ...]:
+            return ()
+
+    def restore(degradation: tuple[str, ...], rgb: np.ndarray, tile: int | None = 2048) -> list:
+        asked.clear()
+        Session(Told(), Settings(device="cpu", tile=tile, degradation=degradation)).restore_array(rgb)  # type: ignore[arg-type]
+        return [(height * width // 10_000, named) for (height, width), named in asked]
+
+    whole, both = 1024 * 1280 // 10_000, ("rain:0.5", "haze")
+    assert restore(both, rainy) == [(40, ("rain:0.5",)), (whole, both)]
+    assert restore(("haze",), rainy) == [(whole, ("haze",))]
+    assert restore(both, rainy, tile=0) == [(whole, both)]
+    assert restore(both, rainy[:600]) == [(600 * 1280 // 10_000, both)]
+
+
+def test_shares_that_fall_from_the_sky() -> None:
+    wanted = Wanted(shares=(("rain", 0.5), ("haze", 0.3), ("snow", 0.15), ("no", 0.05)))
+    assert wanted.weather() == Wanted(shares=(("rain", 1.0),))
+    assert Wanted(shares=(("rain", 0.1), ("no", 0.9))).weather() is None
+    assert Wanted(prompt="dry it").weather() is None
+    assert Wanted(degradation=("clean",)).weather() is None
+
+
+def test_a_work_size_above_the_picture_stands_for_the_picture(scene: np.ndarray) -> None:
+    small = scene[:96, 280:400]
+    plain, sized, both, copy = (
+        Session(Dry(), Settings(device="cpu", work_size=sizes)).restore_array(small)  # type: ignore[arg-type]
+        for sizes in ((), (0.5, 2.0), (0.01, 2.0), (0.01,))
+    )
+    assert np.array_equal(plain, sized)
+    assert np.array_equal(both, Session(Dry(), Settings(device="cpu")).restore_array(copy))  # type: ignore[arg-type]
+    assert not np.array_equal(both, copy)
+
+
+@pytest.mark.parametrize("text", ["", "half", "2,0.5", "0.5,0.5", "0.001", "-1", "nan", "0.5,,2"])
+def test_senseless_work_sizes_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="megapixels"):
+        Settings(work_size=parse_work_size(text))

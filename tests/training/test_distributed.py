@@ -29,6 +29,9 @@ loss = "rmse"
 degradation_every = 2
 """
 
+TWO_PROCESSES = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+"""Not `accelerate launch`, which starts a single process on a machine without GPUs, however many are asked for."""
+
 
 @pytest.mark.heavy
 def test_two_processes_learn_what_one_learns(training_data: Path, tmp_path: Path) -> None:
@@ -36,13 +39,12 @@ def test_two_processes_learn_what_one_learns(training_data: Path, tmp_path: Path
     recipe.write_text(TINY)
     command = ["-m", "airtool", "train", "--recipe", str(recipe), "--data", str(training_data), "--device", "cpu"]
     command += ["--precision", "fp32", "--workers", "0", "--threads", "1", "--out"]
-    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--mixed_precision", "no"]
-    launch += ["--num_machines", "1", "--dynamo_backend", "no"]
-    for out, prefix in (("one", []), ("two", launch)):
+    for out, prefix, count in (("one", [], 1), ("two", TWO_PROCESSES, 2)):
         done = subprocess.run(
             [sys.executable, *prefix, *command, str(tmp_path / out)], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+        assert f", {count} processes, " in done.stderr
         assert done.stderr.count("validation at step 4") == 1
     one, two = (torch.load(tmp_path / out / "checkpoint.pt", weights_only=True) for out in ("one", "two"))
     assert one["step"] == two["step"] == 4
