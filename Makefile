@@ -24,7 +24,8 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Rebuild the figures in docs/scoreboard.md: make scoreboard AIRTOOL_DATA=...
+# Rebuild the figures in docs/scoreboard.md: make scoreboard AIRTOOL_DATA=... Hours on two cores; goes on where it was
+# interrupted. BM3D, one of the rivals, has to be installed by hand: pip install -c constraints.txt -e ".[bench]"
 scoreboard: $(VENV)/.installed
 	$(BIN)/python benchmarks/scoreboard.py
 
@@ -40,7 +41,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[train,iqa,autodir,ray,dev]"
+	$(PIP) -e ".[train,iqa,autodir,ray,remote,dev]"
 	@touch $@ $(VENV)/.installed
 
 clean:
