@@ -43,13 +43,13 @@ WEATHER = ("rain", "snow", "raindrop")
 """Classes of things whose size in pixels grows with a picture."""
 
 LEAST_SHARE = 0.2
-"""Share of a class from which on it counts as asked for."""
+"""Probability or share of a class from which on it counts."""
 
 NOTHING_SAID = Wanted()
 """For blind methods, and for nothing to remove."""
 
 
-SURE = 0.75
+SURE = 0.7
 """Probability from which on the detector's dominant answer is believed where one answer has to be chosen and there is
 something else to ask."""
 
@@ -77,7 +77,7 @@ def wanted_for(method: Method, class_name: str) -> Wanted:
 def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
     """What to ask of `method` for a picture of which the detector says `probabilities`.
 
-    A prompted method takes the mixture as it is (AutoDIR, Eq. 3), one that is told several degradations all that
+    A prompted method takes the mixture (AutoDIR, Eq. 3) of what reaches `LEAST_SHARE`, one that is told several degradations all that
     reach the detector's threshold, one that is told one the dominant one. Where the detector is not `SURE` of that, or
     names what the method cannot remove, all that the method can be told is left to choose from.
     """
@@ -85,6 +85,9 @@ def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
     if needs == "prompt":
         known = cast(PromptedMethod, method).classes()
         shares = {name: share for name, share in probabilities.items() if name in known}
+        # What is hardly probable would be removed a little everywhere: a touch of haze from every pale sky.
+        least = min(LEAST_SHARE, max(shares.values()))
+        shares = {name: share for name, share in shares.items() if share >= least}
         total = sum(shares.values())
         return Wanted(shares=tuple((name, share / total) for name, share in shares.items()))
     verdict = judge(probabilities, THRESHOLD)

@@ -156,7 +156,7 @@ def shower() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_what_is_wide_in_a_large_picture_is_removed_at_a_work_size(shower: tuple[np.ndarray, np.ndarray]) -> None:
-    rainy = shower[1]
+    scene, rainy = shower
     mega = 1280 * 1024 / 64 / 1e6  # an eighth of each side
     results = {
         sizes: Session(Dry(), Settings(device="cpu", work_size=sizes)).restore_array(rainy)  # type: ignore[arg-type]
