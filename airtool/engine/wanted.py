@@ -77,9 +77,9 @@ def wanted_for(method: Method, class_name: str) -> Wanted:
 def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
     """What to ask of `method` for a picture of which the detector says `probabilities`.
 
-    A prompted method takes the mixture (AutoDIR, Eq. 3) of what reaches `LEAST_SHARE`, one that is told several degradations all that
-    reach the detector's threshold, one that is told one the dominant one. Where the detector is not `SURE` of that, or
-    names what the method cannot remove, all that the method can be told is left to choose from.
+    A prompted method takes the mixture (AutoDIR, Eq. 3) of what reaches `LEAST_SHARE`, one that is told several
+    degradations all that reach the detector's threshold, one that is told one the dominant one. Where the detector is
+    not `SURE` of that, or names what the method cannot remove, all that the method can be told is left to choose from.
     """
     needs = method.facts.needs
     if needs == "prompt":
