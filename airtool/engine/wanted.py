@@ -7,7 +7,7 @@ from typing import cast
 from airtool.engine.detect import CLEAN, THRESHOLD, UNSURE, judge
 from airtool.engine.tiles import Pixels
 from airtool.errors import UsageError
-from airtool.methods.autodir.vocabulary import class_of
+from airtool.methods.autodir.vocabulary import NOTHING, class_of
 from airtool.methods.base import LabelledMethod, Method, PromptedMethod
 
 
@@ -77,14 +77,17 @@ def wanted_for(method: Method, class_name: str) -> Wanted:
 def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
     """What to ask of `method` for a picture of which the detector says `probabilities`.
 
-    A prompted method takes the mixture (AutoDIR, Eq. 3) of what reaches `LEAST_SHARE`, one that is told several
-    degradations all that reach the detector's threshold, one that is told one the dominant one. Where the detector is
+    A prompted method takes the mixture (AutoDIR, Eq. 3) of what reaches `LEAST_SHARE`, or nothing where that is the
+    verdict, one that is told several degradations all that reach the detector's threshold, one that is told one the
+    dominant one. Where the detector is
     not `SURE` of that, or names what the method cannot remove, all that the method can be told is left to choose from.
     """
     needs = method.facts.needs
     if needs == "prompt":
         known = cast(PromptedMethod, method).classes()
         shares = {name: share for name, share in probabilities.items() if name in known}
+        if judge(probabilities, THRESHOLD).verdict == CLEAN:
+            return Wanted(shares=((NOTHING, 1.0),))
         # What is hardly probable would be removed a little everywhere: a touch of haze from every pale sky.
         least = min(LEAST_SHARE, max(shares.values()))
         shares = {name: share for name, share in shares.items() if share >= least}

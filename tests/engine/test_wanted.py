@@ -54,6 +54,9 @@ def test_the_detectors_numbers_become_what_the_method_can_be_told(
 def test_a_prompted_method_gets_the_mixture_of_what_it_knows() -> None:
     wanted = wanted_from(Told(needs="prompt"), seen(rain=0.3, no=0.3, snow=0.4))
     assert dict(wanted.shares) == pytest.approx({"rain": 0.5, "no": 0.5})
+    # Whatever else it suspects: what is called clean is left alone.
+    wanted = wanted_from(Told(needs="prompt"), seen(rain=0.4, no=0.6))
+    assert dict(wanted.shares) == {"no": 1.0}
     # What is hardly probable is not asked for, unless it is all there is to ask.
     wanted = wanted_from(Told(needs="prompt"), seen(rain=0.6, no=0.3, haze=0.1))
     assert dict(wanted.shares) == pytest.approx({"rain": 2 / 3, "no": 1 / 3})
