@@ -6,7 +6,8 @@ where it can be told:
 - Tone: haze and low light restored whole, in tiles of 256 pixels whose tone is their own, and in such tiles as they
   come by default, with the tone of a look at the reduced picture (`airtool.engine.tone`).
 - Weather: rain and snow in pictures enlarged three times after they were degraded, so that streaks and flakes have
-  grown as they have in a photograph of many megapixels; restored as they are, and at work sizes (`--work-size`).
+  grown as they have in a photograph of many megapixels; restored by the network alone, by default, where reduced
+  copies come first (`airtool.engine.passes`), and at work sizes alone.
 
 Prints Markdown.
 """
@@ -34,8 +35,13 @@ Pixels = npt.NDArray[np.float32]
 
 TILE = 256
 ENLARGED = 3
-WORK_SIZES = ((), (0.4,), (0.4, 1.6), (0.4, 1.6, 99.0))
-"""The last ends with the picture itself."""
+WAYS: dict[str, dict[str, object]] = {
+    "`--tile off`": {"tile": 0},
+    "by default": {},
+    "`--work-size 0.4`": {"work_size": (0.4,)},
+    "`--work-size 0.4,1.6`": {"work_size": (0.4, 1.6)},
+}
+"""Columns of the second table."""
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
@@ -82,10 +88,9 @@ def tone_table(method: str, scenes: list[Pixels]) -> str:
 
 
 def weather_table(method: str, scenes: list[Pixels]) -> str:
-    names = ["as it is", "0.4", "0.4,1.6", "0.4,1.6 and as it is"]
-    lines = ["| PSNR in dB | input | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    lines = ["| PSNR in dB | input | " + " | ".join(WAYS) + " |", "|---" * (len(WAYS) + 2) + "|"]
     for kind in ("rain", "snow"):
-        ways = [lambda rgb: rgb, *(session(method, kind, work_size=sizes).restore_array for sizes in WORK_SIZES)]
+        ways = [lambda rgb: rgb, *(session(method, kind, **how).restore_array for how in WAYS.values())]
         figures = [mean_psnr(scenes, kind, way, True) for way in ways]
         lines.append(f"| {kind} | " + " | ".join(f"{each:.2f}" for each in figures) + " |")
         print(lines[-1], file=sys.stderr, flush=True)
