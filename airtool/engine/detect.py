@@ -1,6 +1,5 @@
 """What is wrong with pictures: the detector over pictures of any size, and over many of them."""
 
-import math
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ import torch
 from airtool.engine.device import pick_device, threads
 from airtool.engine.forward import reproducible
 from airtool.engine.tiles import Pixels
-from airtool.engine.tone import average
+from airtool.engine.tone import average, copy_size
 from airtool.errors import AirtoolError
 from airtool.images.discover import Source
 from airtool.images.names import shown
@@ -147,10 +146,7 @@ def views(rgb: Pixels, side: int = SIDE) -> Views:
     height, width = rgb.shape[:2]
     if height * width <= LARGE:
         return Views(crops(rgb, side), None)
-    scale = math.sqrt(FAR / (height * width))
-    return Views(
-        crops(rgb, side), crops(average(rgb, (max(1, round(width * scale)), max(1, round(height * scale)))), side)
-    )
+    return Views(crops(rgb, side), crops(average(rgb, copy_size(rgb, FAR)), side))
 
 
 def combined(near: Mapping[str, float], far: Mapping[str, float]) -> dict[str, float]:

@@ -1,10 +1,8 @@
 """What of a picture goes through the network, one after the other: reduced copies, and the picture itself."""
 
-import math
-
 from airtool.engine.settings import Settings
 from airtool.engine.tiles import Pixels
-from airtool.engine.tone import average
+from airtool.engine.tone import average, copy_size
 from airtool.engine.wanted import Wanted
 
 WEATHER_SIZES = (400_000, 1_600_000)
@@ -28,7 +26,7 @@ def passes(rgb: Pixels, settings: Settings, wanted: Wanted) -> list[tuple[Size, 
     first = (
         []
         if weather is None
-        else [(_reduced(rgb, each), weather) for each in WEATHER_SIZES if 2 * each <= height * width]
+        else [(copy_size(rgb, each), weather) for each in WEATHER_SIZES if 2 * each <= height * width]
     )
     return [*first, ((width, height), wanted)]
 
@@ -43,11 +41,5 @@ def _sizes(rgb: Pixels, settings: Settings) -> list[Size]:
     """Of the copies for the work sizes, and of the picture unless all of them are below it."""
     height, width = rgb.shape[:2]
     pixels = [size * 1e6 for size in settings.work_size]
-    smaller = [_reduced(rgb, each) for each in pixels if each < height * width]
+    smaller = [copy_size(rgb, each) for each in pixels if each < height * width]
     return smaller if len(pixels) == len(smaller) > 0 else [*smaller, (width, height)]
-
-
-def _reduced(rgb: Pixels, pixels: float) -> Size:
-    height, width = rgb.shape[:2]
-    scale = math.sqrt(pixels / (height * width))
-    return max(1, round(width * scale)), max(1, round(height * scale))

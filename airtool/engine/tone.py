@@ -75,6 +75,13 @@ def reduced(rgb: Pixels, largest: tuple[int, int]) -> Pixels | None:
     return average(rgb, size)
 
 
+def copy_size(rgb: Pixels, pixels: float) -> tuple[int, int]:
+    """(width, height) of a copy of a picture (H, W, 3) that has so many pixels, in its proportions."""
+    height, width = rgb.shape[:2]
+    scale = math.sqrt(pixels / (height * width))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def average(rgb: Pixels, size: tuple[int, int]) -> Pixels:
     """`rgb` (H, W, 3) reduced to `size` (width, height) by averaging."""
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
