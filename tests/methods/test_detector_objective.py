@@ -9,7 +9,13 @@ import torch.nn.functional as F
 from test_detector import TINY
 
 from airtool.errors import UsageError
-from airtool.methods.autodir.detector_objective import DetectorObjective, DetectorSettings, DetectorTraining
+from airtool.methods.autodir.detector_objective import (
+    LEAST_NOISE,
+    LIGHT_KEPT,
+    DetectorObjective,
+    DetectorSettings,
+    DetectorTraining,
+)
 from airtool.methods.autodir.vocabulary import CLASSES, NOTHING
 from airtool.methods.objective import Batch
 
@@ -132,6 +138,47 @@ def test_saving_is_real_and_told_where_it_shows() -> None:
     torch.testing.assert_close(kept[3:], given.clean[1:])
 
 
+def test_soft_photographs_keep_less_of_their_noise_and_all_of_its_name() -> None:
+    labels = ("camera-noise:0.8", "camera-noise:0.8", "noise:25", "camera-noise:0.4,jpeg:50")
+    trained = objective(soft_share=1.0)
+    asked: list[Sequence[str]] = []
+    targets = trained.targets
+    trained.targets = lambda given: asked.append(given) or targets(given)  # type: ignore[method-assign,func-returns-value]
+    given = batch(*labels)
+    clean = 0.4 + 0.2 * given.clean
+    given = Batch((clean + 0.05 * (given.degraded - 0.5)).clamp(0, 1), clean, labels)
+    (pictures,) = seen_by(trained, given)
+    degraded, partners = pictures[:4], pictures[4:]
+    torch.testing.assert_close(degraded[2:], given.degraded[2:])
+    for row in (0, 1):
+        name, _, amount = asked[0][row].partition(":")
+        assert name == "camera-noise"
+        assert LEAST_NOISE <= float(amount) <= 0.8
+        assert partners[row].std() < 0.9 * clean[row].std()
+        noise = given.degraded[row] - clean[row]
+        torch.testing.assert_close(degraded[row] - partners[row], noise * (float(amount) / 0.8), atol=1e-5, rtol=1e-4)
+    assert asked[0][0] != asked[0][1]
+    assert asked[0][2:] == labels[2:]
+
+
+def test_a_scene_lit_from_behind_is_dark_where_it_was_dark() -> None:
+    scene = torch.full((1, 3, 40, 40), 0.2)
+    scene[..., :16, :] = 0.9  # the sky
+    dark = 0.3 * scene
+    given = Batch(torch.cat([dark, dark]), torch.cat([scene, scene]), ("low-light:2", "low-light:2,noise:20"))
+    (pictures,) = seen_by(objective(backlit_share=1.0), given)
+    lit, mixed = pictures[0], pictures[1]
+    torch.testing.assert_close(mixed, dark[0])
+    torch.testing.assert_close(lit[:, 20:], dark[0, :, 20:])
+    kept = ((lit - dark[0]) / (scene - dark)[0])[:, :12]
+    assert kept.std() < 1e-4
+    assert LIGHT_KEPT <= kept.mean() <= 1
+    # An even scene has no part that is light.
+    even = torch.full((1, 3, 40, 40), 0.5)
+    (pictures,) = seen_by(objective(backlit_share=1.0), Batch(0.3 * even, even, ("low-light:2",)))
+    assert pictures[0].std() < 1e-6
+
+
 def test_measuring_counts_what_is_named_right(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = objective()
     pictures = torch.rand(1, 3, 32, 32)
@@ -148,6 +195,8 @@ def test_what_makes_no_sense_is_refused() -> None:
         {"warmup": -1},
         {"shift": 3},
         {"grey_share": 2.0},
+        {"soft_share": -0.1},
+        {"backlit_share": 1.1},
         {"saved_quality": [90, 70]},
         {"lambda": 1.0},
     ):

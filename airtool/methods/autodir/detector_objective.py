@@ -4,19 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from airtool.degradations.jpeg import JPEG
 from airtool.errors import UsageError
 from airtool.methods.autodir.biqa import fidelity, released_fidelity, semantic_agnostic
 from airtool.methods.autodir.detector import PRESETS, DetectorConfig, DetectorNet
+from airtool.methods.autodir.variations import as_jpeg, backlit, softened
 from airtool.methods.autodir.vocabulary import NOTHING, UNDEGRADED, shares
 from airtool.methods.objective import Batch, Objective
 
 PREFIX = "network."
+
+SOFTNESS = (0.5, 1.8)
+"""Range of the standard deviation in pixels by which a soft photograph is blurred, even on a logarithmic scale."""
+LEAST_NOISE = 0.14
+"""Amount of camera noise in the least noisy of the soft photographs (training pictures begin at 0.1)."""
+LIGHT_KEPT = 0.4
+"""A picture that is lit from behind keeps at least so much of the light of its light parts."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,11 @@ class DetectorSettings:
     shift: int = 8
     """Crops lose so many pixels of height and width, at a side drawn anew for each step: else the blocks of a JPEG
     picture would begin at the crop's corner every time, and be known by that."""
+    soft_share: float = 0.0
+    """Share of the pictures with nothing but camera noise that are soft, and less noisy: what most photographs are at
+    full size, where only the noise is damage."""
+    backlit_share: float = 0.0
+    """Share of the pictures with nothing but low light whose light parts keep theirs: exposed for the sky."""
     saved_share: float = 0.5
     """Share of the degraded pictures that are saved as JPEG at last, as most files have been."""
     saved_quality: Sequence[float] = (70.0, 95.0)
@@ -48,8 +59,9 @@ class DetectorSettings:
             raise ValueError("semantic_weight and warmup must be at least 0")
         if self.shift < 0 or self.shift % 2:
             raise ValueError("shift must be an even number of pixels, at least 0")
-        if not (0 <= self.grey_share <= 1 and 0 <= self.saved_share <= 1):
-            raise ValueError("grey_share and saved_share must be from 0 to 1")
+        shares = (self.soft_share, self.backlit_share, self.saved_share, self.grey_share)
+        if not all(0 <= share <= 1 for share in shares):
+            raise ValueError("soft_share, backlit_share, saved_share and grey_share must be from 0 to 1")
         if len(self.saved_quality) != 2 or not 1 <= self.saved_quality[0] <= self.saved_quality[1] <= 100:
             raise ValueError("saved_quality must be the lowest and the highest, from 1 to 100")
 
@@ -72,7 +84,7 @@ class DetectorObjective(Objective):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         # Every draw is decided by the step alone, so that a run that is resumed goes on as it would have.
         generator = torch.Generator().manual_seed(step)
-        saved = self._saved(batch, generator)
+        saved = self._saved(self._as_photographed(batch, generator), generator)
         y = self.targets(saved.labels).to(batch.degraded.device)
         degraded, clean = self._varied(saved, generator)
         # Their clean partners must not look degraded; the others are their own partners.
@@ -105,6 +117,24 @@ class DetectorObjective(Objective):
                 y[row, self.classes.index(name)] = share
         return y
 
+    def _as_photographed(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """The batch with some of its noisy pictures softened and some of its dark ones lit from behind."""
+        if not (self.settings.soft_share or self.settings.backlit_share):
+            return batch
+        degraded, clean, labels = batch.degraded.clone(), batch.clean.clone(), list(batch.labels)
+        draws = torch.rand(len(labels), 3, generator=generator).tolist()
+        for row, (label, (chance, first, second)) in enumerate(zip(labels, draws, strict=True)):
+            name, _, amount = label.partition(":")
+            if name == "camera-noise" and "," not in label and chance < self.settings.soft_share:
+                weaker = LEAST_NOISE ** (1 - first) * max(LEAST_NOISE, float(amount)) ** first
+                noise = (degraded[row] - clean[row]) * (weaker / float(amount))
+                clean[row] = softened(clean[row], SOFTNESS[0] * (SOFTNESS[1] / SOFTNESS[0]) ** second)
+                degraded[row] = (clean[row] + noise).clamp(0, 1)
+                labels[row] = f"{name}:{weaker:g}"
+            elif name == "low-light" and "," not in label and chance < self.settings.backlit_share:
+                degraded[row] = backlit(degraded[row], clean[row], LIGHT_KEPT + (1 - LIGHT_KEPT) * first)
+        return replace(batch, degraded=degraded, clean=clean, labels=tuple(labels))
+
     def _saved(self, batch: Batch, generator: torch.Generator) -> Batch:
         """The batch with some of its degraded pictures saved as JPEG, and labels that say so."""
         chosen = torch.rand(len(batch.labels), generator=generator) < self.settings.saved_share
@@ -115,7 +145,7 @@ class DetectorObjective(Objective):
             if not labels[row]:
                 continue  # refused by `targets`, in words of its own
             quality = qualities[row]
-            degraded[row] = _as_jpeg(degraded[row], quality)
+            degraded[row] = as_jpeg(degraded[row], quality)
             saved = f"jpeg:{quality:g}"
             labels[row] = saved if labels[row] == UNDEGRADED else f"{labels[row]},{saved}"
         return replace(batch, degraded=degraded, labels=tuple(labels))
@@ -139,13 +169,6 @@ class DetectorObjective(Objective):
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}
-
-
-def _as_jpeg(picture: Tensor, quality: float) -> Tensor:
-    """(3, H, W) in [0, 1] after a real encoder. The device stays."""
-    pixels = np.ascontiguousarray(picture.float().cpu().numpy().transpose(1, 2, 0))
-    decoded, _ = JPEG.apply(pixels, quality, np.random.default_rng(0))  # it draws nothing
-    return torch.from_numpy(decoded).permute(2, 0, 1).to(picture.device)
 
 
 class DetectorTraining:
