@@ -1,7 +1,8 @@
 """Measure the detector and write its figures into docs/detect.md: python benchmarks/detector.py --data DIR
 
 Needs the benchmark pictures (bench/ below DIR). Each picture gets the verdict that `airtool detect` gives. With
---without FILE, weights trained by `detect-small-no-sa`, the ablation is measured too.
+--ablation FILE FILE, weights trained by `detect-small` and by `detect-small-no-sa` from the same start, these two stand
+beside: they differ in the semantic-agnostic loss alone.
 """
 
 import argparse
@@ -52,6 +53,9 @@ REAL = (
     ("RainDrop/gt", CLEAN),
 )
 """Folders below bench/ and what should be said of each picture there. Rain100L and SOTS are synthetic, by others."""
+
+ABLATION = ("detect-small, with L_SA", "detect-small-no-sa, without")
+"""Columns of the ablation, by their recipes."""
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 """Lines of the page between which the figures stand."""
@@ -226,7 +230,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("AIRTOOL_DATA"))
     parser.add_argument("--weights", help="weights file; default: the embedded ones")
-    parser.add_argument("--without", help="weights trained without the semantic-agnostic loss")
+    parser.add_argument(
+        "--ablation", nargs=2, metavar="FILE", help="weights of equal training with and without that loss"
+    )
     parser.add_argument("--limit", type=int, help="only the first so many pictures of each set: a sample, said so")
     parser.add_argument("--page", type=Path, default=Path("docs/detect.md"))
     arguments = parser.parse_args()
@@ -240,10 +246,9 @@ def main() -> int:
         return 2
     try:
         detector = open_detector(arguments.weights)
-        columns = {"all losses": measure(detector, bench, arguments.limit)}
-        if arguments.without is not None:
-            other = open_detector(arguments.without)
-            columns["without the semantic-agnostic loss"] = measure(other, bench, arguments.limit)
+        columns = {"embedded": measure(detector, bench, arguments.limit)}
+        for recipe, file in zip(ABLATION, arguments.ablation or (), strict=False):
+            columns[recipe] = measure(open_detector(file), bench, arguments.limit)
         rate = pictures_a_second(detector, bench, arguments.limit or 24)
     except UsageError as error:
         print(error, file=sys.stderr)

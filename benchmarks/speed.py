@@ -24,8 +24,9 @@ from typing import Any
 import torch
 from measuring.command import first_picture, restore_folder
 from measuring.contenders import EXAMPLES, Case, weights_of
+from measuring.growth import growth
 from measuring.machine import SIDES, facts, load_average
-from measuring.page import page
+from measuring.page import DRAWING, page
 from measuring.pairs import OtherOutputs, compare
 from measuring.scaling import LARGEST, MEGAPIXELS, PANORAMA, scaling
 
@@ -81,6 +82,8 @@ class Book:
     def write(self) -> None:
         self.kept.write_text(json.dumps(self.found, indent=1) + "\n", "utf-8")
         self.page.write_text(page(self.found), "utf-8")
+        if scaled := self.found.get("scaling"):
+            self.page.with_name(DRAWING).write_text(growth(list(scaled.values())), "utf-8")
 
 
 def measure(plan: Plan, book: Book, load: float | None) -> None:

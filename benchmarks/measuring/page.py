@@ -5,6 +5,9 @@ from typing import Any
 
 Figures = Mapping[str, Any]
 
+DRAWING = "speed-scaling.svg"
+"""Beside the page, where scaling was measured."""
+
 HEAD = """# Speed
 
 How quick airtool's networks are against a plain PyTorch implementation of the same networks, how much of the command's
@@ -127,6 +130,8 @@ def scaling(rows: Sequence[Figures]) -> str:
         "One picture of each size in a process of its own, tiled as by default. *Memory* is beyond the decoded picture;"
         " *process* is all that it held. The exponent is the least-squares slope of the logarithms: 1 is linear; the"
         " last picture, of an extreme shape, does not count for it.",
+        "",
+        f"![seconds and memory over megapixels]({DRAWING})",
         "",
         "| network | picture | MP | seconds | s/MP | memory | process | exponent |",
         "|---" * 8 + "|",

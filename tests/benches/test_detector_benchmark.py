@@ -52,7 +52,19 @@ def test_the_page_gets_its_figures(script: ModuleType, tmp_path: Path, monkeypat
         Image.fromarray(photograph[60 * index : 60 * index + 48, 150:214]).save(tmp_path / "bench" / folder / "a.png")
     page = tmp_path / "page.md"
     page.write_text(f"# Head\n\n{script.BEGIN}\nSTALE\n{script.END}\nfoot\n")
-    arguments = ["--data", tmp_path, "--weights", weights, "--without", weights, "--limit", "1", "--page", page]
+    arguments = [
+        "--data",
+        tmp_path,
+        "--weights",
+        weights,
+        "--ablation",
+        weights,
+        weights,
+        "--limit",
+        "1",
+        "--page",
+        page,
+    ]
     monkeypatch.setattr(sys, "argv", ["detector.py", *map(str, arguments)])
     monkeypatch.setattr(script, "MEGAPIXEL", (96, 64))
     assert script.main() == 0
@@ -65,9 +77,9 @@ def test_the_page_gets_its_figures(script: ModuleType, tmp_path: Path, monkeypat
     # Two tables with a line for every degradation and one for clean pictures, each of two pictures.
     lines = [line for line in text.splitlines() if line.startswith(tuple(f"| {name} |" for name in DEGRADATIONS))]
     assert len(lines) == 2 * len(DEGRADATIONS)
-    same = [line.split("|")[2:4] for line in text.splitlines() if line.startswith("| named right")]
+    same = [line.split("|")[2:5] for line in text.splitlines() if line.startswith("| named right")]
     assert len(same) == 4
-    assert all(first == second for first, second in same)
+    assert all(embedded == first == second for embedded, first, second in same)
     assert script.main() == 0, "the page can be written again"
     page.write_text("no place")
     assert script.main() == 2

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -237,6 +238,30 @@ def test_figures_by_hand(script: ModuleType) -> None:
     assert seconds == {"a": [0, 5, 7], "b": [1, 3, 8], "c": [2, 4, 6]}
 
 
+def test_growth_is_drawn_on_logarithmic_axes(script: ModuleType) -> None:
+    rows = [
+        {
+            "method": name,
+            "preset": "small",
+            "rows": [{"megapixels": size, "seconds": factor * size, "added_mib": 200.0} for size in (0.1, 1.0, 100.0)],
+        }
+        for name, factor in (("a<b", 3.0), ("c", 6.0))
+    ]
+    root = ElementTree.fromstring(import_module("measuring.growth").growth(rows))
+    space = "{http://www.w3.org/2000/svg}"
+    assert "a<b small" in [each.text for each in root.iter(f"{space}text")]
+    lines = [each.attrib["d"] for each in root.iter(f"{space}path") if "style" in each.attrib]
+    assert len(lines) == 4
+    corners = [[tuple(map(float, point.split())) for point in line[1:].split("L")] for line in lines]
+    (first, second, last), twice = corners[0], corners[1]
+    # Linear growth is a straight line of one slope, and twice the time the same line higher up.
+    assert (second[1] - first[1]) / (second[0] - first[0]) == pytest.approx(
+        (last[1] - second[1]) / (last[0] - second[0]), rel=0.02
+    )
+    assert len({round(low[1] - high[1]) for low, high in zip(corners[0], twice, strict=True)}) == 1
+    assert corners[2][0][1] == corners[2][2][1], "memory that does not grow is a level line"
+
+
 def test_memory_is_that_of_restoring(script: ModuleType) -> None:
     memory = import_module("measuring.memory")
     if not Path("/proc/self/clear_refs").exists():
@@ -290,4 +315,5 @@ def test_the_whole_script(script: ModuleType, tmp_path: Path) -> None:
     assert panorama["added_mib"] > 0
     page = (tmp_path / "speed.md").read_text("utf-8")
     assert "2 of degraded" in page
-    assert "## Time over pixels" in page
+    assert "](speed-scaling.svg)" in page
+    assert (tmp_path / "speed-scaling.svg").exists()
