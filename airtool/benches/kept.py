@@ -15,7 +15,7 @@ from airtool.errors import AirtoolError, PictureError, UsageError
 from airtool.images.decode import decode
 from airtool.images.discover import STDIN
 from airtool.images.encode import encode
-from airtool.images.files import write_atomic
+from airtool.images.files import sweep, write_atomic
 from airtool.images.names import listing, shown
 from airtool.images.picture import Picture
 from airtool.images.places import check_links
@@ -72,6 +72,7 @@ class Kept:
                     "folder after --keep, or remove them"
                 )
             self._known = {}
+        sweep(path.parent for path in (*targets.values(), self.manifest))
         # Afresh, since an interrupted run may have left half a line.
         lines = [plain(identity), *self._known.values()]
         write_atomic(self.manifest, "".join(json.dumps(line) + "\n" for line in lines).encode(), overwrite=True)

@@ -8,7 +8,7 @@ import typer
 
 from airtool.cli.console import say, warn
 from airtool.cli.options import Isolate, MaxPixels
-from airtool.cli.outputs import check_quality, plan_outputs
+from airtool.cli.outputs import check_quality, plan_outputs, sweep_outputs
 from airtool.cli.progress import track
 from airtool.errors import UsageError
 
@@ -137,6 +137,7 @@ def degrade(
         say(f"{len(plan.jobs)} to degrade, {len(plan.skipped)} already there", quiet)
         return
 
+    sweep_outputs(plan, target)
     done: list[Outcome] = []
     failed: list[str] = []
     reader = open_reader(pixels, isolate=isolate)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.outputs import sweep_outputs
 from airtool.cli.progress import track
 from airtool.errors import UsageError
 
@@ -82,6 +83,7 @@ def grounds(
     planned = plan(sources, out, format="png", existing=existing)
     targets = {str(job.source.relative): job.target for job in planned.jobs if job.target is not None}
     wanted = [index for index, name in enumerate(names) if any(name + suffix in targets for suffix in suffixes)]
+    sweep_outputs(planned)
     try:
         for index in track(wanted, len(wanted), "drawn", quiet):
             drawn = instruction(steps, seed + index, side, chosen)

@@ -61,8 +61,13 @@ def iterate(
         ),
     ] = None,
     method_for_step: Annotated[
-        str, typer.Option(metavar="NAME", help="Method that makes the steps.", rich_help_panel=LOOP)
-    ] = "autodir",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Method that makes the steps (default: the one that --weights are for, else autodir).",
+            rich_help_panel=LOOP,
+        ),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Its weights file (default: the embedded weights).", rich_help_panel=LOOP),
@@ -144,14 +149,15 @@ def iterate(
     """
     from airtool.engine.settings import Settings, parse_precision, parse_tile
     from airtool.images.limits import parse_max_pixels
-    from airtool.methods.registry import check_method
+    from airtool.methods.registry import check_method, which_method
 
     settings = Settings(device=device, precision=parse_precision(precision), tile=parse_tile(tile), seed=seed)
     pixels = parse_max_pixels(max_pixels)
-    check_method(method_for_step)
     for option, path in (("--weights", weights), ("--detector-weights", detector_weights)):
         if path is not None and not Path(path).is_file():
             raise AirtoolError(f"{option}: file {path} does not exist: check the spelling")
+    method = which_method(method_for_step, weights)
+    check_method(method)
     if json and not plan_only:
         raise UsageError("--json goes with --plan-only; what the loop did is told by --trace FILE")
     unused = {"--trace": trace, "--gt": gt, "--sheet": sheet, "--keep-steps": keep_steps}
@@ -184,7 +190,7 @@ def iterate(
     if planned.folder is not None:
         loop_rules = {"max steps": rules.max_steps, "threshold": rules.threshold}
         identity = identify(
-            settings, method_for_step, weights, quality=quality, loop=loop_rules, detector_weights=detector_weights
+            settings, method, weights, quality=quality, loop=loop_rules, detector_weights=detector_weights
         )
     settled = settle_outputs(planned, identity, quiet)
     truth_of = {job: truths[job.source] for job in settled.jobs if job.source in truths}
@@ -196,10 +202,10 @@ def iterate(
         say("nothing to do", quiet)
         return
     detector = open_detector(detector_weights, device)
-    session = open_with(settings, method_for_step, weights, detector=detector)
+    session = open_with(settings, method, weights, detector=detector)
     facts = run_facts(session, detector, rules, measured=bool(truths))
     say(
-        f"{method_for_step}, weights {facts['restoration']['weights']}; detector, weights "
+        f"{method}, weights {facts['restoration']['weights']}; detector, weights "
         f"{facts['detector']['weights']}; on {session.device}",
         quiet,
     )
@@ -207,7 +213,7 @@ def iterate(
         with open_reader(pixels, isolate=isolate) as reader:
             print_plan(tasks, detector, session.method, rules.threshold, workers, reader, as_json=json, quiet=quiet)
         return
-    sweep_outputs(planned, tasks, trace, sheet)
+    sweep_outputs(planned, trace, sheet, tasks=tasks)
     start, interrupted = time.perf_counter(), False
     kept = Journal(planned.folder, identity) if planned.folder is not None and identity is not None else nullcontext()
     with kept as journal, open_reader(pixels, isolate=isolate) as reader:

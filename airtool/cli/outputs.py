@@ -56,12 +56,12 @@ def settle_outputs(planned: "Plan", identity: "Identity | None", quiet: bool) ->
     return settled
 
 
-def sweep_outputs(planned: "Plan", tasks: Sequence["Task"], *reports: str | None) -> None:
+def sweep_outputs(planned: "Plan", *reports: str | None, tasks: Sequence["Task"] = ()) -> None:
     """Remove what a run that was killed left half-written in the folders that this run writes to."""
     from airtool.images.files import sweep
     from airtool.images.remote import place
 
-    files = [job.target for job in planned.skipped if job.target is not None]
+    files = [job.target for job in (*planned.jobs, *planned.skipped) if job.target is not None]
     files += [file for task in tasks for file in task.files]
     files += [place(report) for report in reports if report is not None]
     sweep([file.parent for file in files if isinstance(file, Path)])

@@ -275,7 +275,7 @@ def restore(
     from airtool.engine.ray_engine import Order, RayPipeline
     from airtool.images.reader import open_reader
 
-    sweep_outputs(planned, tasks, report)
+    sweep_outputs(planned, report, tasks=tasks)
     sessions = _open(method, weights, preset, settings, names, quiet) if tasks else []
     if not sessions:
         outcome = Outcome((), 0.0, interrupted=False)

@@ -231,6 +231,18 @@ def test_mistakes_are_one_line(
     assert {path.name for path in tmp_path.iterdir()} == {"in"}
 
 
+def test_weights_say_which_method_makes_the_steps(airtool: Run, folder: Path, weights: str, tmp_path: Path) -> None:
+    trace = tmp_path / "t.json"
+    code, _, err = airtool("iterate", folder / "a.jpg", tmp_path / "a.jpg", "--weights", weights, "--trace", trace)
+    assert (code, err.splitlines()[0].split(",")[0]) == (0, "ndr"), err
+    assert traced(trace)["restoration"]["method"] == "ndr"
+    command = ["iterate", folder / "b.png", tmp_path / "b.png", "--weights", weights]
+    code, _, err = airtool(*command, "--method-for-step", "dfpir")
+    assert code == 1
+    assert "dfpir" in err
+    assert "ndr" in err
+
+
 def test_an_unknown_method_and_files_that_are_not_there(airtool: Run, folder: Path, tmp_path: Path) -> None:
     code, _, err = airtool("iterate", folder, tmp_path / "out", "--method-for-step", "magic")
     assert code == 2

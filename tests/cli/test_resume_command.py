@@ -184,6 +184,28 @@ def test_sigterm_ends_like_ctrl_c(many: Path, weights: str, tmp_path: Path) -> N
     assert not [name for name in os.listdir(out) if name.startswith(".airtool-")]
 
 
+def test_every_command_that_writes_clears_up_after_a_killed_one(
+    airtool: Run, folder: Path, weights: str, tmp_path: Path
+) -> None:
+    left = f".airtool-{'0' * 16}.tmp"
+    truths = shutil.copytree(folder, tmp_path / "gt")
+    measured = ["--pairs", folder, truths, "--weights", weights]
+    for command in (
+        ["grounds", "OUT", "--count", 1, "--side", 64],
+        ["degrade", folder, "OUT", "--with", "noise:9"],
+        ["restore", folder, "OUT", "--weights", weights],
+        ["iterate", folder, "OUT", "--weights", weights, "--max-steps", 1],
+        ["evaluate", *measured, "--keep", "OUT"],
+    ):
+        out = tmp_path / f"out-{command[0]}"
+        out.mkdir()
+        (out / left).write_bytes(b"half a picture")
+        code, _, err = airtool(*(out if part == "OUT" else part for part in command), "-q")
+        assert code == 0, (command, err)
+        assert left not in os.listdir(out), command
+        assert len(contents(out)) > 0, command
+
+
 def faults(*parts: str, pictures: int = 4) -> None:
     arguments = [argument for part in parts for argument in ("--part", part)]
     command = [sys.executable, FAULTS, "--pictures", str(pictures), *arguments]
