@@ -108,10 +108,10 @@ class _Run:
             raise UsageError(
                 f"batch {recipe.batch} cannot be shared out over {accelerator.num_processes} processes{parts}"
             )
-        if options.shard_state and accelerator.num_processes == 1:
-            raise UsageError("--shard-state needs several processes: start them with accelerate launch or torchrun")
         if options.shard_state and recipe.optimiser != "adamw":
             raise UsageError(f"--shard-state works with the optimiser adamw, not with {recipe.optimiser}")
+        if options.shard_state and accelerator.num_processes == 1:
+            raise UsageError("--shard-state needs several processes: start them with accelerate launch or torchrun")
         self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
         self.say: Say = say if accelerator.is_main_process else _silent
         self.device: torch.device = accelerator.device

@@ -85,6 +85,8 @@ def test_one_process_has_nobody_to_share_with(training_data: Path, tmp_path: Pat
     options = Options(training_data, tmp_path / "out", device="cpu", workers=0, shard_state=True)
     with pytest.raises(UsageError, match="accelerate launch"):
         train(tiny, options, lambda line: None)
+    with pytest.raises(UsageError, match="adamw, not with muon"):
+        train(replace(tiny, optimiser="muon"), options, lambda line: None)
 
 
 def test_single_numbers_cannot_be_shared_out() -> None:
