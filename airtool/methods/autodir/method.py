@@ -24,7 +24,11 @@ from airtool.methods.configs import config_from
 
 Config = AutoDIRConfig | PublishedConfig
 
-PRESETS: Mapping[str, Config] = {"small": AutoDIRConfig(), "paper": PublishedConfig()}
+PRESETS: Mapping[str, Config] = {
+    "small": AutoDIRConfig(),
+    "small-packed": AutoDIRConfig(corrector_dim=36, corrector_pack=2),
+    "paper": PublishedConfig(),
+}
 
 LOW_RESOLUTION = "low resolution"
 """The class for which the paper takes the correction back."""
@@ -103,8 +107,8 @@ class AutoDIRMethod:
 
     def bytes_per_pixel(self) -> int:
         if isinstance(self.config, AutoDIRConfig):
-            # The peak is in the correction's full-resolution decoder, as in NDR-Restore's, with two pictures more.
-            return 4 * (2 * self.config.corrector_dim * 9 + 6)
+            # The peak is in the correction's finest decoder, as in NDR-Restore's, with two pictures more.
+            return 4 * (2 * self.config.corrector_dim * 9 // self.config.corrector_pack**2 + 6)
         # The autoencoder's finest level: its convolutions unfold nine times as much as they hold.
         return 4 * self.config.vae_widths[0] * 12
 

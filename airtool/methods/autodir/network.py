@@ -46,11 +46,13 @@ class AutoDIRConfig:
     text_width: int = 64
     """Length of a word's vector."""
     corrector_dim: int = 16
-    """The correction's channels at full resolution."""
+    """The correction's channels at its finest level."""
     corrector_blocks: tuple[int, int, int, int] = (1, 2, 3, 4)
     """Its blocks at each level, in the encoder and again in the decoder; the last is the bottleneck."""
     refinement_blocks: int = 1
     """Blocks after the decoder."""
+    corrector_pack: int = 1
+    """Side of the squares of pixels that the correction gathers into channels before its first block."""
     prompted_correction: bool = True
     """Whether the correction hears the words too; the paper's does not."""
     prediction: Prediction = "x0"
@@ -66,6 +68,8 @@ class AutoDIRConfig:
     def __post_init__(self) -> None:
         if NOTHING not in self.classes:
             raise ValueError(f"the classes lack {NOTHING!r}")
+        if self.corrector_pack not in (1, 2):
+            raise ValueError(f"corrector_pack must be 1 or 2, not {self.corrector_pack}")  # pictures: multiples of 16
         if self.prediction not in ("eps", "x0") or self.sampler not in ("ddim", "euler-a"):
             raise ValueError(f"unknown prediction {self.prediction!r} or sampler {self.sampler!r}")
 
@@ -85,7 +89,12 @@ class AutoDIRNet(nn.Module):
         self.autoencoder = Autoencoder(config.latent_channels, config.autoencoder_widths, config.autoencoder_blocks)
         self.denoiser = Denoiser(config.latent_channels, config.denoiser_widths, config.denoiser_blocks, words)
         self.corrector = Corrector(
-            config.corrector_dim, config.corrector_blocks, config.refinement_blocks, words, config.prompted_correction
+            config.corrector_dim,
+            config.corrector_blocks,
+            config.refinement_blocks,
+            words,
+            config.prompted_correction,
+            config.corrector_pack,
         )
 
     def context(self, shares: Tensor, classes: Sequence[str]) -> Tensor:
