@@ -37,8 +37,9 @@ RATIOS = np.float32(0.5), np.float32(2.0)
 UNCHANGED = 0.02
 """Root mean square of the change of tone, of 1, below which a restoration is not one of tone, and tiles stay alone."""
 
-ROWS = 256
-"""Rows of the picture that are changed at a time: memory stays bounded."""
+ROWS, COLUMNS = 256, 1 << 14
+"""Rows and columns of the picture that are changed at a time: memory stays bounded, and OpenCV's `remap` takes at most
+32766 pixels a side."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,14 @@ class ChangeMap:
         """Change `rgb` (H, W, 3), float32 in [0, 1], in place."""
         height, width = rgb.shape[:2]
         for top in range(0, height, ROWS):
-            part = rgb[top : min(top + ROWS, height)]
-            where = _grid(self.gain.shape, top, len(part), height, width)
-            part *= _enlarged(self.gain, where, cv2.INTER_LINEAR)
-            part += _enlarged(self.shift, where, cv2.INTER_LINEAR)
-            if self.rest is not None:
-                part += _enlarged(self.rest, where, cv2.INTER_CUBIC)
-            np.clip(part, 0.0, 1.0, out=part)
+            for left in range(0, width, COLUMNS):
+                part = rgb[top : top + ROWS, left : left + COLUMNS]
+                where = _grid(self.gain.shape, (top, left), part.shape, (height, width))
+                part *= _enlarged(self.gain, where, cv2.INTER_LINEAR)
+                part += _enlarged(self.shift, where, cv2.INTER_LINEAR)
+                if self.rest is not None:
+                    part += _enlarged(self.rest, where, cv2.INTER_CUBIC)
+                np.clip(part, 0.0, 1.0, out=part)
 
 
 def reduced(rgb: Pixels, largest: tuple[int, int]) -> Pixels | None:
@@ -127,11 +129,18 @@ def _mean(values: Pixels, radius: int) -> Pixels:
     return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _grid(small: tuple[int, ...], top: int, rows: int, height: int, width: int) -> tuple[Pixels, Pixels]:
-    """Where the pixels of `rows` rows from `top` on, of a picture (height, width), lie in one of shape `small`."""
+def _grid(
+    small: tuple[int, ...], first: tuple[int, int], part: tuple[int, ...], whole: tuple[int, int]
+) -> tuple[Pixels, Pixels]:
+    """Where the pixels of a part of a picture lie in one of shape `small`, as columns and rows.
+
+    first: row and column of the part's first pixel. part, whole: (height, width, ...) of the part and of the picture.
+    """
     # The centre of pixel y lies at (y + 0.5) * h / height - 0.5 of the small one, as cv2.resize has it.
-    ys = (np.arange(top, top + rows, dtype=np.float32) + 0.5) * (small[0] / height) - 0.5
-    xs = (np.arange(width, dtype=np.float32) + 0.5) * (small[1] / width) - 0.5
+    ys, xs = (
+        (np.arange(first[axis], first[axis] + part[axis], dtype=np.float32) + 0.5) * (small[axis] / whole[axis]) - 0.5
+        for axis in (0, 1)
+    )
     columns, lines = np.meshgrid(xs, ys)
     return np.asarray(columns, np.float32), np.asarray(lines, np.float32)
 

@@ -121,11 +121,20 @@ def test_a_map_is_applied_in_bands_as_if_at_once(monkeypatch: pytest.MonkeyPatch
     second = first.copy()
     found.apply(first)
     monkeypatch.setattr(tone, "ROWS", 7)
+    monkeypatch.setattr(tone, "COLUMNS", 300)
     found.apply(second)
     np.testing.assert_allclose(first, second, atol=1e-6)
     same = first.copy()
     tone.tone_map(tiled, tiled).apply(same)
     np.testing.assert_allclose(same, first, atol=1e-6)
+
+
+def test_a_panorama_is_wider_than_opencv_can_warp_at_once() -> None:
+    before = np.tile(np.linspace(0.2, 0.6, 1000, dtype=np.float32)[None, :, None], (16, 1, 3))
+    wide = np.repeat(before[:2], 33, axis=1)
+    assert wide.shape[1] > 32767
+    tone.change_map(before, before * np.float32(0.5)).apply(wide)
+    np.testing.assert_allclose(wide, np.repeat(before[:2], 33, axis=1) * 0.5, atol=1e-3)
 
 
 class Dry:
