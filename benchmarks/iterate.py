@@ -233,7 +233,7 @@ def main() -> int:
     parser.add_argument("--weights", help="the method's weights file; default: the embedded ones")
     parser.add_argument("--detector-weights", help="default: the embedded ones")
     parser.add_argument("--pictures", type=int, default=3, help="photographs for each mixture (default: 3)")
-    parser.add_argument("--every", type=int, default=1, help="only each so-manieth mixture: a sample, said so")
+    parser.add_argument("--every", type=int, default=1, help="N takes each Nth mixture only: a sample, said so")
     parser.add_argument("--max-steps", type=int, default=5)
     parser.add_argument("--write-only", action="store_true", help="measure nothing, write the page from kept figures")
     parser.add_argument("--out", type=Path, default=Path("docs"))

@@ -134,7 +134,16 @@ def identity(bench: str | None, question: Question, restoration: Mapping[str, An
         "bench_seed": question.seed,
         "noise_protocol": question.noise_protocol,
         "align": question.align,
-        "restoration": {key: value for key, value in restoration.items() if key not in INCIDENTAL},
+        "restoration": _essential(restoration),
+    }
+
+
+def _essential(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without what is incidental, of the restorer and of the detector that it asks."""
+    return {
+        key: _essential(value) if isinstance(value, Mapping) else value
+        for key, value in facts.items()
+        if key not in INCIDENTAL
     }
 
 

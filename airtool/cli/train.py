@@ -16,7 +16,7 @@ def train(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for checkpoint, weights and logs; resumes what it finds there. [runs/RECIPE]"),
+        typer.Option(help="Folder for checkpoint, weights and logs; resumes what is there (default: runs/RECIPE)."),
     ] = None,
     start_from: Annotated[
         Path | None, typer.Option(help="Weights file to begin from, of this or of a like network.")

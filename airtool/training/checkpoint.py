@@ -26,13 +26,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
     """Read a checkpoint of this recipe.
 
-    Raises AirtoolError for a damaged file and UsageError when it belongs to a recipe that differs in what is learned.
+    Raises AirtoolError for a damaged file or a foreign one, and UsageError when it belongs to a recipe that differs in what is learned.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         detail = str(error).splitlines()[0]
         raise AirtoolError(f"{path} is not a readable checkpoint ({detail}): delete it to start anew") from None
+    if not isinstance(state, dict) or not isinstance(state.get("recipe"), dict):
+        raise AirtoolError(f"{path} was not written by airtool train: move it away, or give a new output folder")
     now = plain_recipe(recipe)
     # Settings that came into being after the checkpoint had no effect then, which is what their defaults stand for.
     before = {each.name: each.default for each in fields(Recipe) if each.default is not MISSING} | state["recipe"]

@@ -121,6 +121,7 @@ class _Run:
         pairs = {
             name: load_pairs(options.data / each.degraded, options.data / each.ground_truth, each.use, each.label)
             for name, each in recipe.pairs.items()
+            if name in recipe.mix
         }
         self.maker = SampleMaker(recipe, clean, pairs)
         self.validation = Validation(recipe, load_folder(options.data / recipe.validation))
@@ -172,8 +173,12 @@ class _Run:
         recipe, accelerator = self.recipe, self.accelerator
         from torch.utils.tensorboard import SummaryWriter
 
-        self.options.out.mkdir(parents=True, exist_ok=True)
-        log = SummaryWriter(str(self.options.out / "tensorboard")) if accelerator.is_main_process else None
+        out = self.options.out
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            log = SummaryWriter(str(out / "tensorboard")) if accelerator.is_main_process else None
+        except OSError as error:
+            raise AirtoolError(f"cannot write to {out} ({error.strerror}): give another output folder") from None
         parameters = sum(p.numel() for p in self.objective.parameters())
         self.say(
             f"{recipe.name}: {parameters:,} parameters, {self.device}, {self.precision}, "

@@ -137,6 +137,7 @@ def recipe_from(table: Mapping[str, Any], where: str) -> Recipe:
     unknown = sorted(set(table) - known)
     if unknown:
         raise UsageError(f"recipe {where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    _check_kinds(table, where)
     try:
         values = dict(table)
         values["clean"] = tuple(values["clean"])
@@ -149,6 +150,22 @@ def recipe_from(table: Mapping[str, Any], where: str) -> Recipe:
     return recipe
 
 
+def _check_kinds(table: Mapping[str, Any], where: str) -> None:
+    """Raises UsageError for values that are no text, list or table where one belongs. `_check` looks at numbers."""
+    texts = {each.name: "a text" for each in fields(Recipe) if each.type is str}
+    tables = dict.fromkeys(("mix", "pairs", "objective"), "a table")
+    for name, kind in {**texts, **tables, "clean": "a list of folders", "betas": "two numbers"}.items():
+        value = table.get(name)
+        if name == "clean":
+            fits = isinstance(value, list | tuple) and all(isinstance(folder, str) for folder in value)
+        elif name == "betas":
+            fits = isinstance(value, list | tuple) and [isinstance(beta, int | float) for beta in value] == [True, True]
+        else:
+            fits = isinstance(value, str if name in texts else Mapping)
+        if name in table and not fits:
+            raise UsageError(f"recipe {where}: {name} must be {kind}, not {value!r}")
+
+
 def _check(recipe: Recipe, where: str) -> None:
     for each in fields(Recipe):
         value = getattr(recipe, each.name)
@@ -157,12 +174,17 @@ def _check(recipe: Recipe, where: str) -> None:
             if isinstance(value, bool) or not isinstance(value, allowed) or value < 0:
                 kind = "a whole number" if each.type is int else "a number"
                 raise UsageError(f"recipe {where}: {each.name} must be {kind}, not {value!r}")
-    if min(recipe.steps, recipe.batch, recipe.accumulate, recipe.patch, recipe.validate_every) < 1:
-        raise UsageError(f"recipe {where}: steps, batch, accumulate, patch and validate_every must be at least 1")
+    counts = ("steps", "batch", "accumulate", "patch", "validate_every", "validation_pictures")
+    if min(getattr(recipe, name) for name in counts) < 1:
+        raise UsageError(f"recipe {where}: {', '.join(counts)} must be at least 1")
+    if recipe.learning_rate == 0:
+        raise UsageError(f"recipe {where}: learning_rate must be above 0")
     if recipe.optimiser not in ("adamw", "muon"):
         raise UsageError(f"recipe {where}: optimiser must be 'adamw' or 'muon', not {recipe.optimiser!r}")
     if not recipe.mix or not all(isinstance(share, int | float) and share > 0 for share in recipe.mix.values()):
         raise UsageError(f"recipe {where}: [mix] must give each kind of sample a share above 0")
-    for pair in recipe.pairs.values():
+    for name, pair in recipe.pairs.items():
+        if not all(isinstance(getattr(pair, each.name), str) for each in fields(Pairs)):
+            raise UsageError(f"recipe {where}: what [pairs.{name}] says must be text")
         if pair.use not in ("pairs", "layers"):
             raise UsageError(f"recipe {where}: use = {pair.use!r} must be 'pairs' or 'layers'")

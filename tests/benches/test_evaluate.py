@@ -59,6 +59,17 @@ def by_name(evaluation: Evaluation) -> dict[str, Any]:
     return {result.picture: result for result in evaluation.results}
 
 
+def test_threads_and_names_of_files_do_not_decide_how_pictures_look(folders: tuple[Path, Path]) -> None:
+    question = task_of_pairs(*map(str, folders)).question
+
+    def made_with(threads: int, sha256: str) -> dict[str, Any]:
+        detector = {"weights": f"{threads}.safetensors", "sha256": sha256, "threads": threads}
+        return identity(None, question, {"method": "m", "threads": threads, "detector": detector})
+
+    assert made_with(1, "a") == made_with(2, "a")
+    assert made_with(1, "a") != made_with(1, "b")
+
+
 def test_inputs_are_measured_without_a_restorer(folders: tuple[Path, Path]) -> None:
     lq, gt = folders
     evaluation = evaluate(task_of_pairs(str(lq), str(gt)), ALL)

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 
 from airtool.errors import UsageError
 
+CLEAN = "clean"
+"""The label of a picture that suffers from nothing; no user asks for its removal."""
+
 UNKNOWN = "unknown"
 """The label of a network that has not been told the degradation."""
 
 PAPER_LABELS = ("noise-15", "noise-25", "noise-50", "rain", "haze", "motion-blur", "low-light")
 """What the paper trains on, in the order of the authors' degradation numbers; noise by its sigma of 255."""
 
-LABELS = (*PAPER_LABELS[:6], "defocus", "low-light", "jpeg", "camera-noise", "clean", UNKNOWN)
+LABELS = (*PAPER_LABELS[:6], "defocus", "low-light", "jpeg", "camera-noise", CLEAN, UNKNOWN)
 """What our own training adds."""
 
 DEFAULT_SIGMA = 25.0
@@ -44,7 +47,7 @@ def asked_label(degradation: Sequence[str], labels: Sequence[str]) -> str:
 
     Raises UsageError, which names what is known, for several degradations or one that is not known.
     """
-    known = f"these weights know {', '.join(as_request(label) for label in labels if label != UNKNOWN)}"
+    known = f"these weights know {', '.join(as_request(label) for label in labels if label not in (UNKNOWN, CLEAN))}"
     if len(degradation) > 1:
         raise UsageError(f"dfpir removes one degradation at a time, not {','.join(degradation)}: {known}")
     if not degradation:
