@@ -26,7 +26,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
     """Read a checkpoint of this recipe.
 
-    Raises AirtoolError for a damaged file or a foreign one, and UsageError when it belongs to a recipe that differs in what is learned.
+    Raises AirtoolError for a damaged file or a foreign one, and UsageError when it belongs to a recipe that differs in
+    what is learned.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)

@@ -89,13 +89,16 @@ class SampleMaker:
         if not clean:
             raise UsageError(f"recipe {recipe.name} names no clean pictures")
         self.recipe = recipe
-        self.clean = clean
         self.pairs = pairs
         self.kinds = list(recipe.mix)
         for kind in self.kinds:
             check_kind(kind, pairs)
         shares = np.array([recipe.mix[kind] for kind in self.kinds], dtype=np.float64)
         self.limits = np.cumsum(shares / shares.sum())
+        count = len(self.kinds) if recipe.tied else 1
+        if len(clean) < count:
+            raise UsageError(f"recipe {recipe.name} is tied: {count} kinds of samples need as many clean pictures")
+        self.scenes = [clean[first::count] for first in range(count)]
 
     def __call__(self, index: int) -> tuple[Pixels, Pixels, str]:
         """Degraded and clean crop number `index`, each (3, patch, patch) float32 in [0, 1], and what was done.
@@ -103,15 +106,16 @@ class SampleMaker:
         The last is "clean", degradations with their amounts such as "rain:0.42,noise:11.3", or the label of the pair.
         """
         rng = np.random.default_rng(np.random.SeedSequence([self.recipe.seed, index]))
-        kind = self.kinds[min(int(np.searchsorted(self.limits, rng.random(), side="right")), len(self.kinds) - 1)]
+        number = min(int(np.searchsorted(self.limits, rng.random(), side="right")), len(self.kinds) - 1)
+        kind, scenes = self.kinds[number], self.scenes[number % len(self.scenes)]
         paired = self.pairs.get(kind)
         label = paired.label if paired else kind
         if paired is None:
             parts = kind.split("+")
-            clean = self._clean_crop(rng, not UNTONED.intersection(parts), not UNSOFTENED.intersection(parts))
+            clean = self._clean_crop(scenes, rng, not UNTONED.intersection(parts), not UNSOFTENED.intersection(parts))
             degraded, label = degrade(clean, kind, rng)
         elif paired.use == "layers":
-            clean = self._clean_crop(rng)
+            clean = self._clean_crop(scenes, rng)
             degraded = self._add_layer(clean, paired, rng)
         else:
             degraded, clean = self._pair_crop(paired, rng)
@@ -120,8 +124,10 @@ class SampleMaker:
         inner = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
         return *turn(degraded[inner], clean[inner], rng), label
 
-    def _clean_crop(self, rng: np.random.Generator, may_tone: bool = True, may_soften: bool = True) -> Pixels:
-        picture = self.clean[int(rng.integers(len(self.clean)))]
+    def _clean_crop(
+        self, scenes: Sequence[Stored], rng: np.random.Generator, may_tone: bool = True, may_soften: bool = True
+    ) -> Pixels:
+        picture = scenes[int(rng.integers(len(scenes)))]
         side = self.recipe.patch + 2 * MARGIN
         shrink = rng.uniform(1.0, LARGEST_SHRINK) if rng.random() < SHRINK_SHARE else 1.0
         crop = random_crop(picture, round(side * shrink), rng)

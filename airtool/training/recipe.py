@@ -66,6 +66,9 @@ class Recipe:
     soft: float = 0.0
     """Share of the clean pictures that are blurred first, before they are degraded and as ground truth: what lies out
     of focus, and is to stay so. Not where blur is to be undone, nor where `tone` does not apply."""
+    tied: bool = False
+    """Whether every kind of sample has clean pictures of its own, as where each degradation comes from a data set of
+    its own; else every picture suffers from everything."""
     optimiser: Literal["adamw", "muon"] = "adamw"
     """adamw: for all weights, as published. muon: Muon for the convolutions, AdamW for the rest."""
     muon_rate: float = 0.02

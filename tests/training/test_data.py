@@ -41,6 +41,19 @@ def test_shares_of_the_mix(tiny: Recipe, training_data: Path) -> None:
     assert 70 <= clean <= 130
 
 
+def test_tied_kinds_have_pictures_of_their_own(tiny: Recipe) -> None:
+    pictures = [np.full((60, 60, 3), 8 * number, np.uint8) for number in range(9)]
+    recipe = replace(tiny, mix={"clean": 1.0, "low-light": 1.0, "noise+jpeg": 1.0}, pairs={}, tied=True)
+    made = SampleMaker(recipe, pictures, {})
+    seen: dict[str, set[int]] = {}
+    for index in range(120):
+        _, truth, label = made(index)
+        seen.setdefault(label.partition(":")[0], set()).add(round(float(truth.mean()) * 255))
+    assert seen == {"clean": {0, 24, 48}, "low-light": {8, 32, 56}, "noise": {16, 40, 64}}
+    with pytest.raises(UsageError, match="3 kinds of samples need as many clean pictures"):
+        SampleMaker(recipe, pictures[:2], {})
+
+
 def test_layers_carry_the_streak_to_other_pictures(tiny: Recipe, training_data: Path) -> None:
     made = maker(replace(tiny, mix={"streaks": 1.0}), training_data)
     added = [degraded - truth for degraded, truth, _ in (made(index) for index in range(60))]
