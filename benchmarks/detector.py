@@ -1,8 +1,7 @@
 """Measure the detector and write its figures into docs/detect.md: python benchmarks/detector.py --data DIR
 
 Needs the benchmark pictures (bench/ below DIR). Each picture gets the verdict that `airtool detect` gives. With
---ablation FILE FILE, weights trained by `detect-small` and by `detect-small-no-sa` from the same start, these two stand
-beside: they differ in the semantic-agnostic loss alone.
+--beside NAME=FILE ..., other weights stand beside the embedded ones in the first table.
 """
 
 import argparse
@@ -54,9 +53,6 @@ REAL = (
 )
 """Folders below bench/ and what should be said of each picture there. Rain100L and SOTS are synthetic, by others."""
 
-ABLATION = ("detect-small, with L_SA", "detect-small-no-sa, without")
-"""Columns of the ablation, by their recipes."""
-
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 """Lines of the page between which the figures stand."""
 
@@ -90,19 +86,22 @@ def wanted(name: str) -> str:
     return CLEAN if name == UNDEGRADED else DEGRADATIONS[name].label
 
 
-def look_at_synthetic(detector: Detector, sources: Sequence[Source], ranges: bool) -> Verdicts:
-    found: Verdicts = {name: Counter() for name in (*DEGRADATIONS, UNDEGRADED)}
+def look_at_synthetic(detectors: Sequence[Detector], sources: Sequence[Source], ranges: bool) -> list[Verdicts]:
+    """What each of the detectors says; they look at the same pictures."""
+    found: list[Verdicts] = [{name: Counter() for name in (*DEGRADATIONS, UNDEGRADED)} for _ in detectors]
     for source in sources:
         assert source.path is not None
         clean = read(source.path).rgb
-        for name, verdicts in found.items():
-            if name == UNDEGRADED:
-                verdicts[said(detector, clean)] += 1
-                continue
-            rng = picture_rng(SEED, clean)
-            step = sample_step(name, rng) if ranges else Step(name, DEGRADATIONS[name].default)
-            if NOTHING not in shares(shown_steps([step])):
-                verdicts[said(detector, compose(clean, [step], rng)[0])] += 1
+        for name in (*DEGRADATIONS, UNDEGRADED):
+            rgb = clean
+            if name != UNDEGRADED:
+                rng = picture_rng(SEED, clean)
+                step = sample_step(name, rng) if ranges else Step(name, DEGRADATIONS[name].default)
+                if NOTHING in shares(shown_steps([step])):
+                    continue
+                rgb = compose(clean, [step], rng)[0]
+            for detector, verdicts in zip(detectors, found, strict=True):
+                verdicts[name][said(detector, rgb)] += 1
     return found
 
 
@@ -122,13 +121,11 @@ def pictures(folder: Path, limit: int | None) -> list[Source]:
     return discover([str(folder)])[:limit]
 
 
-def measure(detector: Detector, bench: Path, limit: int | None) -> Measured:
+def measure(detectors: Sequence[Detector], bench: Path, limit: int | None) -> list[Measured]:
     sources = [source for folder in SYNTHETIC for source in pictures(bench / folder, limit)]
-    return Measured(
-        look_at_synthetic(detector, sources, ranges=False),
-        look_at_synthetic(detector, sources, ranges=True),
-        look_at_real(detector, bench, limit),
-    )
+    default, drawn = (look_at_synthetic(detectors, sources, ranges) for ranges in (False, True))
+    real = [look_at_real(detector, bench, limit) for detector in detectors]
+    return [Measured(*each) for each in zip(default, drawn, real, strict=True)]
 
 
 def accuracy(found: Verdicts) -> float:
@@ -230,9 +227,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("AIRTOOL_DATA"))
     parser.add_argument("--weights", help="weights file; default: the embedded ones")
-    parser.add_argument(
-        "--ablation", nargs=2, metavar="FILE", help="weights of equal training with and without that loss"
-    )
+    parser.add_argument("--beside", nargs="+", default=[], metavar="NAME=FILE", help="other weights, to compare with")
     parser.add_argument("--limit", type=int, help="only the first so many pictures of each set: a sample, said so")
     parser.add_argument("--page", type=Path, default=Path("docs/detect.md"))
     arguments = parser.parse_args()
@@ -246,9 +241,9 @@ def main() -> int:
         return 2
     try:
         detector = open_detector(arguments.weights)
-        columns = {"embedded": measure(detector, bench, arguments.limit)}
-        for recipe, file in zip(ABLATION, arguments.ablation or (), strict=False):
-            columns[recipe] = measure(open_detector(file), bench, arguments.limit)
+        named = dict(each.split("=", 1) for each in arguments.beside)
+        detectors = [detector, *map(open_detector, named.values())]
+        columns = dict(zip(("embedded", *named), measure(detectors, bench, arguments.limit), strict=True))
         rate = pictures_a_second(detector, bench, arguments.limit or 24)
     except UsageError as error:
         print(error, file=sys.stderr)

@@ -52,19 +52,8 @@ def test_the_page_gets_its_figures(script: ModuleType, tmp_path: Path, monkeypat
         Image.fromarray(photograph[60 * index : 60 * index + 48, 150:214]).save(tmp_path / "bench" / folder / "a.png")
     page = tmp_path / "page.md"
     page.write_text(f"# Head\n\n{script.BEGIN}\nSTALE\n{script.END}\nfoot\n")
-    arguments = [
-        "--data",
-        tmp_path,
-        "--weights",
-        weights,
-        "--ablation",
-        weights,
-        weights,
-        "--limit",
-        "1",
-        "--page",
-        page,
-    ]
+    beside = ["--beside", f"one={weights}", f"two={weights}"]
+    arguments = ["--data", tmp_path, "--weights", weights, *beside, "--limit", "1", "--page", page]
     monkeypatch.setattr(sys, "argv", ["detector.py", *map(str, arguments)])
     monkeypatch.setattr(script, "MEGAPIXEL", (96, 64))
     assert script.main() == 0
