@@ -58,6 +58,7 @@ def main(args: list[str] | None = None) -> int:
     0: all done; 1: something failed (AirtoolError, or a command that raised typer.Exit(1)); 2: usage; 130: Ctrl-C;
     143: SIGTERM, which ends a command as Ctrl-C does. Every error that a user can cause is one line on standard error.
     """
+    _open_streams()
     args = sys.argv[1:] if args is None else args
     with endable() as asked:
         try:
@@ -71,6 +72,17 @@ def main(args: list[str] | None = None) -> int:
             code = INTERRUPTED if asked else _told(error)
     code = code if isinstance(code, int) else 0
     return asked[0] if asked and code else code
+
+
+def _open_streams() -> None:
+    """Put nothing in the place of standard streams that the caller has closed ("<&-", ">&-", "2>&-").
+
+    Python has None there, `print` would send messages to standard output instead, and files that are opened later would
+    get their numbers, and with them what libraries print.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # by their numbers, the lowest is given first
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process runs
 
 
 def _told(error: Exception) -> int:

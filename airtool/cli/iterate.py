@@ -246,14 +246,23 @@ def iterate(
 
 def _truths(sources: "Sequence[Source]", gt: str) -> "Mapping[Source, Path]":
     """The ground truth of each picture, paired as `airtool evaluate` does. Raises UsageError for one without."""
+    from dataclasses import replace
+
     from airtool.benches.pairs import pair_sources
     from airtool.images.discover import discover
     from airtool.images.remote import local
 
     found = discover([gt])
+    if not sources:  # a shard without pictures
+        return {}
     if len(sources) == 1 and Path(gt).is_file():
         pairs = {sources[0]: found[0]}
     else:
-        pairs = {pair.degraded: pair.ground_truth for pair in pair_sources(sources, found).pairs}
+        # More ground truths than pictures are no mistake: others may be another shard's.
+        pairing = pair_sources(sources, found, complete=False)
+        if pairing.degraded_left:
+            left = replace(pairing, ground_truth_left=()).remainder()
+            raise UsageError(f"pairing by {pairing.rule.statement} leaves {left}: complete {gt}")
+        pairs = {pair.degraded: pair.ground_truth for pair in pairing.pairs}
     truths = {source: pairs[source].path for source in sources}
     return {source: local(path) for source, path in truths.items() if path is not None}

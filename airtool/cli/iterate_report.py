@@ -34,7 +34,10 @@ def check_trace(planned: "Plan", trace: str | None, output: str) -> None:
         raise UsageError("the picture and the trace cannot both go to standard output: give --trace a file")
     if Path(trace) in targets:
         raise UsageError(f"--trace {trace} is also the name of an output: name another file")
-    if Path(trace).parent.resolve() != Path(output).resolve():  # the output folder is made on the way
+    where, folder = Path(trace).resolve(), Path(output).resolve()
+    if planned.folder is not None and where == folder:
+        raise UsageError(f"--trace {trace} is also the output folder: name a file, such as {trace}/trace.json")
+    if planned.folder is None or folder.exists() or where.parent != folder:  # else the folder is made on the way
         check_target(trace, "--trace")
 
 

@@ -26,6 +26,8 @@ def plan_outputs(
 
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other: choose one")
+    if output == STDOUT and sys.__stdout__ is None:
+        raise UsageError("standard output is closed: name an output file")
     if output == STDOUT and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it (> out.png), or name an output file")
     existing: Literal["error", "overwrite", "resume"] = "overwrite" if overwrite else "resume" if resume else "error"

@@ -320,9 +320,12 @@ def _check_report(planned: "Plan", report: str | None, output: str) -> None:
         raise UsageError("the picture and the report cannot both go to standard output: give --report a file")
     if str(where) in {str(target) for target in targets if target is not None}:
         raise UsageError(f"--report {report} is also the name of an output: name another file")
-    made = isinstance(where, Path) and isinstance(folder, Path) and where.parent.resolve() == folder.resolve()
-    if not made:  # the output folder is made on the way
-        check_target(report, "--report")
+    if isinstance(where, Path) and isinstance(folder, Path) and planned.folder is not None:
+        if where.resolve() == folder.resolve():
+            raise UsageError(f"--report {report} is also the output folder: name a file, such as {where}/report.json")
+        if not folder.exists() and where.parent.resolve() == folder.resolve():
+            return  # the output folder is made on the way
+    check_target(report, "--report")
 
 
 def _check_engine(engine: str, address: str | None, workers: int | None, devices: str | None, planned: "Plan") -> None:
@@ -334,6 +337,8 @@ def _check_engine(engine: str, address: str | None, workers: int | None, devices
         raise UsageError("--engine ray shares pictures out itself: leave --devices out, or --engine")
     if engine == "ray" and planned.folder is None:
         raise UsageError("--engine ray restores folders: name an output folder, or leave --engine out")
+    if engine == "ray" and any(job.source.path is None for job in (*planned.jobs, *planned.skipped)):
+        raise UsageError("--engine ray restores files: standard input reaches no other machine, leave --engine out")
 
 
 def _open(

@@ -3,7 +3,8 @@
 The driver plans, checks and reports as it does without Ray; only the middle is handed over. Each actor runs the local
 pipeline over a few pictures at a time and keeps its own file of the manifest, so the outputs are those of the local
 engine, and `--resume` does not care which of the two made them. When an actor dies, Ray starts another one, which is
-given the same pictures again and passes over those that the first one had finished.
+given the same pictures again and passes over those that the first one had finished; with `--overwrite` it makes them
+again, as nobody can tell them from those of an earlier run.
 """
 
 import contextlib
@@ -83,8 +84,10 @@ class Restorer:
 
         order = self._order
         chunk: list[tuple[int, Task]] = [pickle.loads(each) for each in batch["task"]]
-        # Only what a predecessor of this actor finished can be there as this very run makes it.
-        written = taken(task.job.target for _, task in chunk if task.job.target is not None)
+        # Only what a predecessor of this actor finished can be there as this very run makes it, unless the run is to
+        # replace what an equal one left.
+        targets = [task.job.target for _, task in chunk if task.job.target is not None]
+        written = {} if order.overwrite else taken(targets)
         there = [task.job for _, task in chunk if task.job.target in written]
         finished = {each.job for each in judge(there, order.folder, order.identity) if each.verdict == "finished"}
         done = [(index, Record(task.name, task.output, "kept")) for index, task in chunk if task.job in finished]

@@ -163,7 +163,8 @@ class Session:
         scale = min(1.0, math.sqrt(EXPLAINED_PIXELS / (height * width)))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False) if scale < 1 else rgb
-        request = self._request(rgb, self._wanted(rgb, None))
+        shown = seen(rgb, self.settings)
+        request = self._request(shown, self._wanted(shown, None))
         with torch.inference_mode(), reproducible():
             batch = torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None].to(self.device)
             batch = pad(batch, facts.size_multiple).contiguous(memory_format=torch.channels_last)

@@ -55,10 +55,13 @@ NO_BUCKET = "there is no such bucket or folder: check the spelling, or create it
 
 
 def identity(of: Place) -> tuple[Any, PurePath]:
-    """The file system and the path in it, links resolved: equal for two names of one place."""
+    """The file system and the path in it, links resolved: equal for two names of one place.
+
+    Raises AirtoolError for a store that cannot be reached: some connect as soon as they are named.
+    """
     if isinstance(of, Path):
         return None, Path(os.path.realpath(of))
-    store, path = _reach(of)
+    store, path = _insist(lambda: _reach(of), f"cannot reach {of}", AirtoolError)
     return store, PurePosixPath(path)
 
 

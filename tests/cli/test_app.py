@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commandline import Run
 
@@ -14,6 +15,9 @@ from airtool import __version__
 from airtool.cli.progress import track
 from airtool.cli.signals import endable
 from airtool.errors import AirtoolError
+from airtool.images.decode import decode, read
+from airtool.images.encode import encode
+from airtool.images.picture import Metadata, Picture
 
 COMMANDS = ("restore", "detect", "evaluate", "degrade", "train", "models")
 
@@ -75,6 +79,9 @@ def test_help_starts_within_half_a_second_of_python() -> None:
         (["restore", "in", "out", "--quality", "101"], "--quality"),
         (["restore", "in", "out", "--format", "gif"], "gif"),
         (["restore", "in", "out", "--report", "nowhere/report.json"], "--report"),
+        (["restore", "in", "out", "--report", "./out"], "--report ./out is also the output folder"),
+        (["restore", "in", "there", "--report", "there/old.png"], "is a picture that is already there"),
+        (["restore", "-", "out", "--format", "png", "--engine", "ray"], "standard input reaches no other machine"),
         (["restore", "in", "out", "--compare", "out"], "--compare"),
         (["restore", "-", "-", "--report", "-"], "--report"),
         (["restore", "in", "out", "--speed", "9"], "--speed"),
@@ -87,7 +94,7 @@ def test_help_starts_within_half_a_second_of_python() -> None:
 def test_usage_errors_are_one_line_and_exit_code_2(
     args: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, airtool: Run
 ) -> None:
-    for name in ("in/a.png", "taken/a.png"):
+    for name in ("in/a.png", "taken/a.png", "there/old.png"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"never read")
     (tmp_path / "empty").mkdir()
@@ -109,6 +116,36 @@ def test_planning_and_dry_run_do_not_import_torch(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
     assert "torch" not in probe(2, "restore", "in", "in/out", cwd=tmp_path).stderr
     assert "torch" not in probe(2, "restore", "in", "out", "--method", "magic", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "code", "printed", "words"),
+    [
+        ("--version", ">&-", 0, "", ""),
+        ("degrade a.png - --with noise:25", ">&-", 2, "", "standard output is closed"),
+        ("degrade a.png - --with noise:25", "2>&-", 0, "picture", ""),
+        ("degrade nothing.png - --with noise:25", "2>&-", 2, "", ""),
+        ("degrade - b.png --with noise:25", "<&-", 1, "", "standard input"),
+        ("degrade a.png b.png --with noise:25", "<&- >&- 2>&-", 0, "", ""),
+    ],
+)
+def test_streams_may_be_closed(
+    arguments: str, closed: str, code: int, printed: str, words: str, tmp_path: Path
+) -> None:
+    picture = Picture(np.full((16, 16, 3), 0.5, np.float32), None, 8, False, "png", Metadata())
+    (tmp_path / "a.png").write_bytes(encode(picture))
+    script = f"{sys.executable} -m airtool {arguments} {closed}"
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert words in done.stderr.decode()
+    if printed:
+        assert decode(done.stdout, "printed").rgb.shape == (16, 16, 3)
+        assert done.stdout.startswith(b"\x89PNG"), "messages must not get into it"
+    else:
+        assert done.stdout == b""
+    if " b.png" in arguments and code == 0:
+        assert read(tmp_path / "b.png").rgb.shape == (16, 16, 3)
 
 
 def test_output_that_nobody_reads_is_no_traceback() -> None:

@@ -203,6 +203,17 @@ def test_a_ground_truth_is_missing(iterate: Run, folder: Path, truths: Path, tmp
     assert (code, err) == (0, ""), "single files pair whatever their names"
 
 
+def test_shards_share_the_ground_truths(iterate: Run, folder: Path, truths: Path, tmp_path: Path) -> None:
+    measured: list[str] = []
+    for number in range(1, 9):  # more parts than pictures: some have none
+        trace = tmp_path / f"{number}.json"
+        extra = ["--shard", f"{number}/8", "--gt", truths, "--trace", trace, "-q"]
+        assert iterate(folder, tmp_path / "out", *extra) == (0, "", "")
+        if trace.exists():
+            measured += [Path(each["source"]).name for each in traced(trace)["pictures"] if each["input"]]
+    assert sorted(measured) == ["a.jpg", "b.png", "c.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -215,6 +226,7 @@ def test_a_ground_truth_is_missing(iterate: Run, folder: Path, truths: Path, tmp
         (["--sheet", "sheet.txt"], "no name of a picture"),
         (["--trace", "no/folder/t.json"], "does not exist; create it first"),
         (["--keep-steps", "out"], "also the output folder"),
+        (["--trace", "./out"], "--trace ./out is also the output folder"),
         (["--device", "tpu"], "no device is called 'tpu'"),
         (["--quality", "3", "--format", "png"], "no effect on a lossless format"),
         (["--overwrite", "--resume"], "exclude each other"),

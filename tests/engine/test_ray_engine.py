@@ -2,19 +2,28 @@
 
 import hashlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from bucket import installed, mounted
 from skimage import data
 
+from airtool.engine.identity import identify
+from airtool.engine.ray_engine import Order, Restorer
+from airtool.engine.settings import Settings
+from airtool.engine.tasks import plan_tasks
+from airtool.images.discover import discover
 from airtool.images.encode import encode
 from airtool.images.picture import Metadata, Picture
+from airtool.images.plan import plan
 from airtool.images.remote import Remote
 from airtool.images.stores import find, read
 
@@ -109,6 +118,25 @@ def test_without_a_cluster_it_says_so_in_one_line(inputs: Path, tmp_path: Path) 
     assert run.stdout == ""
     assert run.stderr.splitlines()[-1].startswith("airtool: error: no Ray cluster answers at 127.0.0.1:1")
     assert "Traceback" not in run.stderr
+
+
+def test_an_actor_makes_everything_again_where_that_is_asked_for(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)  # what an actor does to its own process
+    settings, out, look = Settings(device="cpu"), tmp_path / "out", tmp_path / "look"
+    order = Order(settings, "ndr", None, "small", out, identify(settings, "ndr"), os.getcwd())
+    jobs = plan(discover([str(inputs / "0.png")]), out).jobs
+    (task,) = plan_tasks(jobs, str(out), compare=str(look), replace=True)
+    batch = {"task": np.array([pickle.dumps((7, task))], object)}
+    statuses = []
+    for overwrite in (False, False, True):
+        (look / "0.png.jpg").unlink(missing_ok=True)
+        (answer,) = Restorer(replace(order, overwrite=overwrite))(batch)["record"]
+        index, record = pickle.loads(answer)
+        statuses.append((index, record.status, (look / "0.png.jpg").exists()))
+    # The second finds what the first, its predecessor, has finished; the third is told to replace it.
+    assert statuses == [(7, "restored", True), (7, "kept", False), (7, "restored", True)]
 
 
 @pytest.mark.heavy

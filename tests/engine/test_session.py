@@ -12,6 +12,7 @@ from airtool.engine.session import Session, picture_seed
 from airtool.engine.settings import Settings
 from airtool.errors import PictureError, UsageError
 from airtool.images.picture import Metadata, Picture
+from airtool.methods.autodir.vocabulary import CLASSES
 from airtool.methods.base import Request
 
 
@@ -261,3 +262,31 @@ def test_explanations_have_the_size_of_the_picture() -> None:
         assert all(each.shape == rgb.shape and each.dtype == np.float32 for each in maps.values())
         assert np.abs(maps["negative"] - (1 - rgb)).mean() < 0.02
     assert Session(FakeMethod(), Settings(device="cpu")).explain(rgb) == {}
+
+
+def test_what_is_explained_is_what_is_done_also_with_a_work_size() -> None:
+    asked: list[Request] = []
+
+    class Explained(FakeMethod):
+        def explain(self, pictures: Tensor, request: Request) -> dict[str, Tensor]:
+            asked.append(request)
+            return super().explain(pictures, request)
+
+    class Sizes:
+        """Takes large pictures for hazy and small ones for dark."""
+
+        def probabilities(self, rgb: np.ndarray) -> dict[str, float]:
+            hazy = 0.9 if rgb.shape[0] > 150 else 0.1
+            return dict.fromkeys(CLASSES, 0.0) | {"haze": hazy, "low light": 1 - hazy}
+
+        def describe(self) -> dict[str, str]:
+            return {}
+
+    method = Explained(needs="label", explains=("negative",), hook=lambda pictures, request: asked.append(request))
+    session = Session(method, Settings(device="cpu", work_size=(0.01,)), detector=Sizes())  # type: ignore[arg-type]
+    rgb = photograph(200, 200)
+    session.explain(rgb)
+    session.restore(picture(rgb))
+    explained, done = asked
+    assert explained.degradation == done.degradation == ("low-light",)
+    assert explained.seeds == done.seeds

@@ -133,6 +133,14 @@ def test_what_is_not_there_or_cannot_be_reached(
         discover(["s3://in/"])
 
 
+def test_a_server_that_does_not_answer_is_one_line_for_outputs_too(tmp_path: Path, pauses: list[float]) -> None:
+    (tmp_path / "a.png").write_bytes(b"never read")
+    # This kind connects as soon as it is named, before anything is looked for.
+    with pytest.raises(AirtoolError, match=r"^cannot reach ftp://127.0.0.1:1/out/a.png: .*refused \(tried 4 times\)$"):
+        plan(discover([str(tmp_path / "a.png")]), "ftp://127.0.0.1:1/out")
+    assert pauses == [0.5, 1.0, 2.0]
+
+
 def test_local_paths_need_no_fsspec(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(b"")

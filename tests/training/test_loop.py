@@ -114,6 +114,16 @@ def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
     with pytest.raises(AirtoolError, match=r"checkpoint\.pt is not a readable checkpoint"):
         train(tiny, options(training_data, tmp_path), str)
+    torch.save({"step": 3}, tmp_path / "checkpoint.pt")
+    with pytest.raises(AirtoolError, match=r"checkpoint\.pt was not written by airtool train"):
+        train(tiny, options(training_data, tmp_path), str)
+
+
+def test_an_output_folder_that_cannot_be_is_one_line(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(AirtoolError, match=r"cannot write to .*out \(File exists\): give another output folder"):
+        train(tiny, options(training_data, tmp_path / "out"), str)
+    assert (tmp_path / "out").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

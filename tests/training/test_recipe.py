@@ -30,6 +30,14 @@ def test_shipped_recipes_fit_their_method(name: str) -> None:
         ({"mix": {"noise": 0}}, r"\[mix\] must give"),
         ({"pairs": {"x": {"degraded": "lq", "ground_truth": "gt", "use": "magic"}}}, "'magic' must be"),
         ({"pairs": {"x": {"degraded": "lq"}}}, "missing or misplaced key"),
+        ({"pairs": {"x": {"degraded": 5, "ground_truth": "gt"}}}, r"\[pairs.x\] says must be text"),
+        ({"pairs": "x"}, "pairs must be a table, not 'x'"),
+        ({"mix": "rain"}, "mix must be a table, not 'rain'"),
+        ({"method": ["ndr"]}, r"method must be a text, not \['ndr'\]"),
+        ({"clean": "clean"}, "clean must be a list of folders, not 'clean'"),
+        ({"betas": [0.9]}, r"betas must be two numbers, not \[0.9\]"),
+        ({"validation_pictures": 0}, "validation_pictures must be at least 1"),
+        ({"learning_rate": 0}, "learning_rate must be above 0"),
     ],
 )
 def test_mistakes_are_named(change: dict, message: str) -> None:
