@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from airtool.training.optimiser import Optimiser
 from airtool.training.recipe import Recipe
 from airtool.training.samples import batches
 from airtool.training.start import start_from
+from airtool.training.stopping import postponed
 from airtool.training.subjects import subject, subject_config
 from airtool.training.validation import Validation
 
@@ -170,6 +171,14 @@ class _Run:
         self.say(f"resumed at step {self.step} from {self.checkpoint}")
 
     def go(self) -> Outcome:
+        """Train. Raises KeyboardInterrupt, with everything saved, when a signal asks for the end."""
+        with postponed() as asked:
+            outcome = self._go(asked)
+            if asked and not outcome.finished:
+                self.say(f"stopped at step {outcome.step}; the same command goes on from there")
+        return outcome
+
+    def _go(self, asked: Sequence[int]) -> Outcome:
         recipe, accelerator = self.recipe, self.accelerator
         from torch.utils.tensorboard import SummaryWriter
 
@@ -193,7 +202,9 @@ class _Run:
             for degraded, clean, labels in sources:
                 losses = self._train_step(degraded, clean, tuple(labels))
                 done = self.step
-                if done % 50 == 0 or done == recipe.steps:
+                validating = done % recipe.validate_every == 0 or done == recipe.steps
+                stopping = self._has_to_stop(bool(asked))
+                if done % 50 == 0 or validating or stopping:
                     values = {name: float(value.detach()) for name, value in losses.items()}
                     if not math.isfinite(values["loss"]):
                         raise AirtoolError(f"the loss is {values['loss']} at step {done}: lower the learning rate")
@@ -208,11 +219,11 @@ class _Run:
                     left = (recipe.steps - done) * recipe.batch / max(rate, 1e-9) / 60
                     parts = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
                     self.say(f"step {done}/{recipe.steps}  {parts}  {rate:.1f} pictures/s  {left:.0f} min left")
-                if done % recipe.validate_every == 0 or done == recipe.steps:
+                if validating:
                     self._validate(log)
                     self._save()
                     mark, mark_step = time.monotonic(), done
-                if self._out_of_time():
+                if stopping:
                     break
         finally:
             if log:
@@ -249,12 +260,13 @@ class _Run:
         self.step += 1
         return total
 
-    def _out_of_time(self) -> bool:
+    def _has_to_stop(self, asked: bool) -> bool:
         """Whether to stop now; the same answer in all processes, so that none waits for another for ever."""
-        if self.options.max_minutes is None:
-            return False
-        late = torch.tensor(float(time.monotonic() - self.started > 60 * self.options.max_minutes), device=self.device)
-        return bool(self.accelerator.reduce(late, "max").item())
+        minutes = self.options.max_minutes
+        stop = asked or (minutes is not None and time.monotonic() - self.started > 60 * minutes)
+        if self.accelerator.num_processes == 1:
+            return stop
+        return bool(self.accelerator.reduce(torch.tensor(float(stop), device=self.device), "max").item())
 
     def _validate(self, log: Any) -> None:
         average = self._whole(self.average.average)

@@ -1,5 +1,6 @@
 """Batches of training samples by step number, made in worker processes."""
 
+import signal
 from collections.abc import Iterator
 
 import torch
@@ -19,7 +20,9 @@ class _Samples(Dataset[tuple[Tensor, Tensor, str]]):
         return torch.from_numpy(degraded), torch.from_numpy(clean), label
 
 
-def _one_thread(_worker: int) -> None:
+def _start_worker(_worker: int) -> None:
+    # A terminal sends Ctrl-C to all; when a run ends is its main process's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
@@ -47,7 +50,7 @@ def batches(
             num_workers=workers,
             # Not forked: the thread pools of OpenCV and PyTorch do not survive a fork, and a worker would hang.
             multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start_worker,
             prefetch_factor=4 if workers else None,
             pin_memory=torch.cuda.is_available(),
         )

@@ -1,0 +1,116 @@
+"""Asked to end, a run ends between two steps, keeps what it has learned, and goes on as if nothing had been."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from airtool.training.loop import Options, train
+from airtool.training.recipe import load_recipe
+from airtool.training.stopping import postponed
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+
+
+@pytest.fixture(autouse=True)
+def _default_handlers() -> None:
+    """A shell that runs the tests in the background has Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def learned(out: Path) -> dict[str, Any]:
+    return torch.load(out / "checkpoint.pt", weights_only=True)
+
+
+RECIPE = """
+extends = "ndr-small"
+name = "tiny"
+clean = ["clean"]
+validation = "held-out"
+steps = 12
+batch = 2
+patch = 32
+warmup = 2
+validate_every = 100
+validation_pictures = 1
+validation_crop = 64
+mix = {noise = 1.0, clean = 0.3}
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_goes_on_where_it_was(
+    number: signal.Signals, code: int, training_data: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE)
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "airtool", "train", "--recipe", str(recipe), "--data", str(training_data)]
+    command += ["--out", str(out), "--device", "cpu", "--precision", "fp32", "--workers", "1", "--threads", "1"]
+    # A group of its own: Ctrl-C in a terminal goes to the workers too.
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "steps 0 to 12" in line:
+                send = os.killpg if number == signal.SIGINT else os.kill
+                send(process.pid, number)
+                break
+        said = process.stderr.read()
+    assert process.returncode == code, said
+    assert "Traceback" not in said
+    assert "stopped at step 1;" in said
+    assert learned(out)["step"] == 1
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "resumed at step 1" in done.stderr
+    at_one_go = Options(training_data, tmp_path / "whole", device="cpu", precision="fp32", workers=0)
+    train(load_recipe(str(recipe)), at_one_go, lambda line: None)
+    ours, theirs = learned(out), learned(tmp_path / "whole")
+    assert ours["step"] == theirs["step"] == 12
+    for key, tensor in theirs["average"].items():
+        torch.testing.assert_close(ours["average"][key], tensor, atol=1e-5, rtol=1e-4)
+
+
+def ask(times: int, reached: list[int], error: Exception | None = None) -> None:
+    with postponed() as asked:
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        reached += asked
+        if error is not None:
+            raise error
+
+
+def test_signals_wait_for_the_end_of_the_block_but_not_the_second_one() -> None:
+    reached: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        ask(1, reached)
+    assert reached == [signal.SIGINT]
+    with pytest.raises(KeyboardInterrupt):
+        ask(2, reached)
+    assert reached == [signal.SIGINT], "the second one ends the block"
+    with pytest.raises(ValueError, match="first"):
+        ask(1, reached, ValueError("first"))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_other_threads_and_ignored_signals_are_left_alone() -> None:
+    done: list[int] = []
+
+    def elsewhere() -> None:
+        with postponed() as asked:
+            done.append(len(asked))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert done == [0]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with postponed() as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert asked == []
