@@ -110,12 +110,12 @@ class Detector:
         return near if seen.far is None else combined(near, self._mean(seen.far))
 
     def _mean(self, cut: Pixels) -> dict[str, float]:
-        """The mean over crops (N, h, w, 3)."""
+        """The mean over crops (N, h, w, 3), with the caution of the weights."""
         with torch.inference_mode(), reproducible():
             batch = torch.from_numpy(cut).permute(0, 3, 1, 2).to(self.device)
             logits = self.network.compare(batch.contiguous(memory_format=torch.channels_last), self._sentences)
             mean = logits.softmax(dim=1).mean(dim=0).tolist()
-        return dict(zip(self.network.config.classes, mean, strict=True))
+        return cautious(dict(zip(self.network.config.classes, mean, strict=True)), self.network.caution)
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides the result, for reports."""
@@ -129,6 +129,13 @@ def open_detector(weights: str | Path | None = None, device: str = "auto") -> De
     pick_device(device)  # before time is spent on weights
     path = embedded_path(NAME, "small") if weights is None else Path(weights)
     return Detector(load_detector(path), device, {"weights": path.name, "sha256": sha256_of(path)})
+
+
+def cautious(probabilities: Mapping[str, float], caution: float) -> dict[str, float]:
+    """Probabilities that add up to 1, the odds of "no" `caution` times what they were."""
+    weighted = {name: share * (caution if name == NOTHING else 1.0) for name, share in probabilities.items()}
+    total = sum(weighted.values())
+    return {name: share / total for name, share in weighted.items()} if caution != 1.0 else weighted
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The detector over pictures of any size, and over many files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,24 @@ def test_both_views_are_combined_by_what_can_be_seen_in_them() -> None:
     assert both["haze"] / both["no"] == pytest.approx(7 / 3)
     for each in (grainy, both, combined(said(noise=1.0), said(JPEG=1.0))):
         assert sum(each.values()) == pytest.approx(1.0)
+
+
+def test_caution_multiplies_the_odds_of_clean(photograph: np.ndarray) -> None:
+    torch.manual_seed(0)
+    config = DetectorConfig(widths=(4, 4), blocks=(1, 1), hidden=8, embedding=8, text_width=8, text_buckets=64)
+    network = DetectorNet(config)
+    careful = DetectorNet(replace(config, caution=1.5))
+    careful.load_state_dict(network.state_dict())
+    before, after = (Detector(each, "cpu").probabilities(photograph) for each in (network, careful))
+    assert sum(after.values()) == pytest.approx(1.0)
+    assert after["no"] / (1 - after["no"]) == pytest.approx(1.5 * before["no"] / (1 - before["no"]))
+    others = [name for name in CLASSES if name != "no"]
+    assert [after[name] / after["rain"] for name in others] == pytest.approx(
+        [before[n] / before["rain"] for n in others]
+    )
+    for wrong in (0.0, -1.0, float("inf")):
+        with pytest.raises(ValueError, match="caution must be above 0"):
+            replace(config, caution=wrong)
 
 
 def test_verdicts() -> None:

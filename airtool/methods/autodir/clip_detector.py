@@ -27,6 +27,8 @@ class ClipDetectorNet(nn.Module):
 
     prompts: Tensor
     clip: Any
+    caution = 1.0
+    """As `DetectorConfig` has it; the published weights bring none."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()

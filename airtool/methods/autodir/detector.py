@@ -53,15 +53,21 @@ class DetectorConfig:
     """Length of a word's vector."""
     text_buckets: int = 4096
     """Vectors that the pieces of words share."""
+    caution: float = 1.0
+    """What the odds of "no" are multiplied by once the crops of a picture have been averaged: the benefit of the doubt.
+    Training does not know of it."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.caution < math.inf:
+            raise ValueError(f"caution must be above 0, not {self.caution}")
         if len(self.widths) != len(self.blocks):
             raise ValueError("widths and blocks must name the same stages")
         if NOTHING not in self.classes:
             raise ValueError(f"the classes lack {NOTHING!r}")
 
 
-PRESETS: Mapping[str, DetectorConfig] = {"small": DetectorConfig()}
+PRESETS: Mapping[str, DetectorConfig] = {"small": DetectorConfig(caution=1.5)}
+"""With caution: a picture is called degraded only where that is half as probable again as that it is clean."""
 
 
 class DetectorNet(nn.Module):
@@ -74,6 +80,7 @@ class DetectorNet(nn.Module):
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config
+        self.caution = config.caution
         self.image = ImageEncoder(
             config.widths, config.blocks, config.kernel, config.expansion, config.hidden, config.embedding
         )
