@@ -49,6 +49,10 @@ NOTHING_SAID = Wanted()
 """For blind methods, and for nothing to remove."""
 
 
+DOUBT = 1.25
+"""How many times as probable as "clean" the dominant degradation has to be for a picture to be touched unasked: a name
+that is wrong does no harm, a clean picture without its pale sky does."""
+
 SURE = 0.7
 """Probability from which on the detector's dominant answer is believed where one answer has to be chosen and there is
 something else to ask."""
@@ -77,16 +81,18 @@ def wanted_for(method: Method, class_name: str) -> Wanted:
 def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
     """What to ask of `method` for a picture of which the detector says `probabilities`.
 
-    A prompted method takes the mixture (AutoDIR, Eq. 3) of what reaches `LEAST_SHARE`, or nothing where that is the
-    verdict, one that is told several degradations all that reach the detector's threshold, one that is told one the
-    dominant one. Where the detector is
-    not `SURE` of that, or names what the method cannot remove, all that the method can be told is left to choose from.
+    A prompted method takes the mixture (AutoDIR, Eq. 3) of what reaches `LEAST_SHARE`, one that is told several
+    degradations all that reach the detector's threshold; neither is asked for anything where the picture may be clean
+    (`DOUBT`). One that is told a single degradation takes the dominant one. Where the detector is not `SURE` of that,
+    or names what the method cannot remove, all that the method can be told is left to choose from.
     """
+    likeliest = max(share for name, share in probabilities.items() if name != NOTHING)
+    doubtful = likeliest < DOUBT * probabilities.get(NOTHING, 0.0)
     needs = method.facts.needs
     if needs == "prompt":
         known = cast(PromptedMethod, method).classes()
         shares = {name: share for name, share in probabilities.items() if name in known}
-        if judge(probabilities, THRESHOLD).verdict == CLEAN:
+        if doubtful:
             return Wanted(shares=((NOTHING, 1.0),))
         # What is hardly probable would be removed a little everywhere: a touch of haze from every pale sky.
         least = min(LEAST_SHARE, max(shares.values()))
@@ -97,7 +103,8 @@ def wanted_from(method: Method, probabilities: Mapping[str, float]) -> Wanted:
     labelled = cast(LabelledMethod, method)
     everything = labelled.candidates()
     if needs == "instruction":
-        found = () if verdict.verdict in (CLEAN, UNSURE) else (verdict.verdict, *(name for name, _ in verdict.further))
+        left = doubtful or verdict.verdict == UNSURE
+        found = () if left else (verdict.verdict, *(name for name, _ in verdict.further))
         fitting = [_candidates(labelled, name)[:1] for name in found]
         return Wanted(degradation=tuple(name for names in fitting for name in names))
     if verdict.verdict == CLEAN:

@@ -42,6 +42,7 @@ def seen(**shares: float) -> dict[str, float]:
         ("label", seen(snow=1.0), Wanted(among=("noise:15", "noise:50", "rain", "haze", "clean"))),
         ("instruction", seen(rain=0.5, noise=0.4, no=0.1), Wanted(degradation=("rain", "noise:15"))),
         ("instruction", seen(no=0.9, rain=0.1), Wanted()),
+        ("instruction", seen(no=0.45, rain=0.55), Wanted()),
         ("instruction", seen(snow=1.0), Wanted()),
     ],
 )
@@ -56,6 +57,9 @@ def test_a_prompted_method_gets_the_mixture_of_what_it_knows() -> None:
     assert dict(wanted.shares) == pytest.approx({"rain": 0.5, "no": 0.5})
     # Whatever else it suspects: what is called clean is left alone.
     wanted = wanted_from(Told(needs="prompt"), seen(rain=0.4, no=0.6))
+    assert dict(wanted.shares) == {"no": 1.0}
+    # So is what may well be clean.
+    wanted = wanted_from(Told(needs="prompt"), seen(rain=0.5, no=0.42, noise=0.08))
     assert dict(wanted.shares) == {"no": 1.0}
     # What is hardly probable is not asked for, unless it is all there is to ask.
     wanted = wanted_from(Told(needs="prompt"), seen(rain=0.6, no=0.3, haze=0.1))
