@@ -12,14 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from detector import SEED, SYNTHETIC, pictures, wanted
+from detector import SYNTHETIC, pictures, synthetic, wanted
 
-from airtool.degradations import DEGRADATIONS
-from airtool.degradations.compose import Step, compose, picture_rng
 from airtool.engine.detect import CLEAN, UNSURE, Detector, cautious, judge, open_detector
-from airtool.images.decode import read
 from airtool.images.discover import Source
-from airtool.methods.autodir.vocabulary import UNDEGRADED
 
 FACTORS = np.exp(np.linspace(-2, 5, 141))
 """On the odds of "no"."""
@@ -32,18 +28,11 @@ Seen = list[tuple[str, dict[str, float]]]
 
 
 def look(detectors: Sequence[Detector], sources: Sequence[Source]) -> list[Seen]:
-    """What each detector makes of every picture, clean and degraded, as 8-bit files hold it."""
+    """What each detector makes of every picture, clean and degraded by the default amounts."""
     found: list[Seen] = [[] for _ in detectors]
-    for source in sources:
-        assert source.path is not None
-        clean = read(source.path).rgb
-        for name in (*DEGRADATIONS, UNDEGRADED):
-            rgb = clean
-            if name != UNDEGRADED:
-                rgb = compose(clean, [Step(name, DEGRADATIONS[name].default)], picture_rng(SEED, clean))[0]
-            stored = (np.rint(rgb * 255) / 255).astype(np.float32)
-            for detector, seen in zip(detectors, found, strict=True):
-                seen.append((wanted(name), detector.probabilities(stored)))
+    for name, rgb in synthetic(sources):
+        for detector, seen in zip(detectors, found, strict=True):
+            seen.append((wanted(name), detector.probabilities(rgb)))
     return found
 
 

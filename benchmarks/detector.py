@@ -75,33 +75,33 @@ class Measured:
     """By folder."""
 
 
-def said(detector: Detector, rgb: np.ndarray) -> str:
-    # What is looked at are files, which hold 8 bits.
-    stored = (np.rint(rgb * 255) / 255).astype(np.float32)
-    return judge(detector.probabilities(stored)).verdict
-
-
 def wanted(name: str) -> str:
     """The right verdict for a degradation."""
     return CLEAN if name == UNDEGRADED else DEGRADATIONS[name].label
 
 
-def look_at_synthetic(detectors: Sequence[Detector], sources: Sequence[Source], ranges: bool) -> list[Verdicts]:
-    """What each of the detectors says; they look at the same pictures."""
-    found: list[Verdicts] = [{name: Counter() for name in (*DEGRADATIONS, UNDEGRADED)} for _ in detectors]
+def synthetic(sources: Sequence[Source], ranges: bool = False) -> Iterator[tuple[str, np.ndarray]]:
+    """Every picture after each degradation, and clean, as 8-bit files hold it, with what was done to it.
+
+    ranges: amounts from the training ranges, without those too weak to be seen; else the default ones.
+    """
     for source in sources:
         assert source.path is not None
         clean = read(source.path).rgb
-        for name in (*DEGRADATIONS, UNDEGRADED):
-            rgb = clean
-            if name != UNDEGRADED:
-                rng = picture_rng(SEED, clean)
-                step = sample_step(name, rng) if ranges else Step(name, DEGRADATIONS[name].default)
-                if NOTHING in shares(shown_steps([step])):
-                    continue
-                rgb = compose(clean, [step], rng)[0]
-            for detector, verdicts in zip(detectors, found, strict=True):
-                verdicts[name][said(detector, rgb)] += 1
+        for name, degradation in DEGRADATIONS.items():
+            rng = picture_rng(SEED, clean)
+            step = sample_step(name, rng) if ranges else Step(name, degradation.default)
+            if NOTHING not in shares(shown_steps([step])):
+                yield name, (np.rint(compose(clean, [step], rng)[0] * 255) / 255).astype(np.float32)
+        yield UNDEGRADED, clean
+
+
+def look_at_synthetic(detectors: Sequence[Detector], sources: Sequence[Source], ranges: bool) -> list[Verdicts]:
+    """What each of the detectors says; they look at the same pictures."""
+    found: list[Verdicts] = [{name: Counter() for name in (*DEGRADATIONS, UNDEGRADED)} for _ in detectors]
+    for name, rgb in synthetic(sources, ranges):
+        for detector, verdicts in zip(detectors, found, strict=True):
+            verdicts[name][judge(detector.probabilities(rgb)).verdict] += 1
     return found
 
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 from PIL import Image
-from scripts import load_script
+from scripts import FOLDER, load_script
 from skimage import data
 
 from airtool.degradations import DEGRADATIONS
@@ -72,3 +72,12 @@ def test_the_page_gets_its_figures(script: ModuleType, tmp_path: Path, monkeypat
     assert script.main() == 0, "the page can be written again"
     page.write_text("no place")
     assert script.main() == 2
+
+
+def test_false_alarms_are_traded_for_misses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    script = load_script("caution")
+    seen = [(truth, {"no": 1 - rain, "rain": rain}) for truth, rain in (("clean", 0.6), ("clean", 0.1), ("rain", 0.7))]
+    assert script.counted(seen, 1.0) == (1, pytest.approx(2 / 3))
+    assert script.counted(seen, 2.0) == (0, 1.0)
+    assert script.counted(seen, 3.0) == (0, pytest.approx(2 / 3))

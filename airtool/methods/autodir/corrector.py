@@ -17,8 +17,8 @@ class Corrector(nn.Module):
     little that most of the structure has to come from I, so F is written as I - I_sd plus what is learned; and the
     words are heard here too, at the skip connections, because what may come back from I depends on what was asked for.
 
-    pack: squares of so many pixels are gathered into channels first, so that all levels are so many times coarser; at
-    2, blocks of two and a half times the channels take as long as at 1.
+    pack: squares of so many pixels are gathered into channels first, so that all levels are so many times coarser, and
+    blocks can have more channels for the same time.
     """
 
     def __init__(
