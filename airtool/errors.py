@@ -14,3 +14,12 @@ class UsageError(AirtoolError):
 
 class PictureError(AirtoolError):
     """One picture cannot be read, restored or written. A batch reports it and goes on."""
+
+
+def missing_extra(what: str, extra: str, also: str = "") -> str:
+    """The message where packages of an extra of pyproject.toml are not installed.
+
+    what: what needs them. also: what else to know. airtool is installed from its own folder, so no package of that name
+    is to be asked of an index.
+    """
+    return f"{what}: in airtool's folder, pip install -c constraints.txt '.[{extra}]'{also and '; '}{also}"

@@ -42,7 +42,7 @@ def metric_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         perceptual._import_pyiqa()
     except perceptual.MissingMetricError:
-        pytest.skip("pyiqa is not installed: pip install 'airtool[iqa]'")
+        pytest.skip("pyiqa is not installed: pip install -c constraints.txt '.[iqa]'")
     import torch
     from pyiqa.archs.musiq_arch import MUSIQ
     from torchvision.models import alexnet

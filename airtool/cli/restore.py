@@ -210,6 +210,7 @@ def restore(
 
     Nothing is overwritten unless asked for. A picture that fails does not stop the others.
     """
+    from airtool.engine.asked import check_asked
     from airtool.engine.identity import identify
     from airtool.engine.manifest import Journal
     from airtool.engine.records import Outcome, payload
@@ -248,7 +249,9 @@ def restore(
     if weights is not None and not Path(weights).is_file():
         raise AirtoolError(f"weights file {weights} does not exist: check the spelling")
     method = which_method(method, weights)
-    maps = check_method(method).explains
+    facts = check_method(method)
+    check_asked(facts, settings)
+    maps = facts.explains
     if explain is not None and not maps:
         raise UsageError(f"{method} has nothing to show with --explain: leave it out")
     planned = plan_outputs(inputs, output, format, overwrite, resume, shard)
@@ -262,6 +265,8 @@ def restore(
     if planned.folder is not None and (planned.skipped or not dry_run):
         identity = identify(settings, method, weights, preset, quality)
     settled = settle_outputs(planned, identity, quiet)
+    if settled.finished and (compare or explain):
+        say(f"--compare and --explain: nothing for those {len(settled.finished)}, which are not made again", quiet)
     tasks = plan_tasks(settled.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume)
 
     if dry_run:
@@ -349,7 +354,8 @@ def _open(
 
     sessions = open_shared(settings, names, method, weights, preset)
     facts, asked = describe_shared(sessions), sessions[0].asked
-    cores = f", {facts['threads']} threads" if facts["threads"] else ""
+    threads, each = facts["threads"], " each" if len(sessions) > 1 else ""
+    cores = f", {threads} thread{'s' if threads > 1 else ''}{each}" if threads else ""
     say(f"{method}, weights {facts['weights']}, on {facts['device']} in {facts['precision']}{cores}", quiet)
     if asked is not None and asked.prompt and asked.shares:
         say(f"understood: {', '.join(name for name, _ in asked.shares)}", quiet)

@@ -47,8 +47,18 @@ def open_shared(
 
 
 def describe_shared(sessions: Sequence[Session]) -> dict[str, Any]:
-    """`Session.describe` of all: they differ in the device alone."""
-    return {**sessions[0].describe(), "device": ",".join(str(session.device) for session in sessions)}
+    """`Session.describe` of all: they differ in the device alone. threads: those of each, where they share them."""
+    first = sessions[0].describe()
+    return {
+        **first,
+        "device": ",".join(str(session.device) for session in sessions),
+        "threads": first["threads"] and _share(first["threads"], len(sessions)),
+    }
+
+
+def _share(threads: int, devices: int) -> int:
+    """Threads of PyTorch for each of several parts of the processor."""
+    return max(1, threads // devices)
 
 
 def answers(device: torch.device) -> bool:
@@ -101,7 +111,7 @@ class DevicesPipeline(Pipeline):
         if self._devices[0].session.device.type == "cpu":
             # Before the threads begin: they take over what holds then.
             usual = torch.get_num_threads()
-            torch.set_num_threads(max(1, usual // len(self._devices)))
+            torch.set_num_threads(_share(usual, len(self._devices)))
             self._around.callback(torch.set_num_threads, usual)
             share_heap()
         # For all threads, and so held as long as any of them computes.

@@ -22,7 +22,7 @@ from airtool.engine.identity import Identity
 from airtool.engine.records import Record
 from airtool.engine.settings import Settings
 from airtool.engine.tasks import Task
-from airtool.errors import AirtoolError
+from airtool.errors import AirtoolError, missing_extra
 from airtool.images.limits import MAX_PIXELS
 from airtool.images.remote import Place
 
@@ -134,7 +134,7 @@ class RayPipeline:
         try:
             import ray
         except ImportError:
-            raise AirtoolError("--engine ray needs Ray: pip install 'airtool[ray]'") from None
+            raise AirtoolError(missing_extra("--engine ray needs Ray", "ray")) from None
         if not ray.is_initialized():
             try:
                 _knock(self._address)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from airtool.engine import tone
+from airtool.engine.asked import check_asked
 from airtool.engine.detect import Detector, open_detector
 from airtool.engine.device import pick_device, pick_precision, threads
 from airtool.engine.forward import Forward, reproducible
@@ -237,17 +238,7 @@ class Session:
 def _asked(method: Method, settings: Settings) -> Wanted | None:
     """What the settings tell the method; None when it has to be told and they do not. Raises UsageError as Session."""
     facts = method.facts
-    if facts.needs == "nothing" and settings.degradation:
-        raise UsageError(f"{facts.name} finds out itself what to remove: leave the degradation out")
-    for given, what, needs, able in (
-        (bool(settings.prompt), "sentences", "prompt", "autodir"),
-        (settings.structure_weight is not None, "structure weight", "prompt", "autodir"),
-        (settings.instruction is not None, "example pair", "instruction", "defusion"),
-    ):
-        if given and facts.needs != needs:
-            raise UsageError(f"{facts.name} takes no {what}: leave it out, or choose {able}")
-    if settings.degradation and (settings.prompt or settings.instruction):
-        raise UsageError("the degradation is given twice, by name and otherwise: leave one of them out")
+    check_asked(facts, settings)
     if facts.needs == "nothing":
         return Wanted()
     if settings.prompt:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Literal, TypeVar
 
-from airtool.errors import AirtoolError, PictureError, UsageError
+from airtool.errors import AirtoolError, PictureError, UsageError, missing_extra
 from airtool.images.remote import Place, Remote
 
 T = TypeVar("T")
@@ -265,7 +265,7 @@ def _connect(root: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
         from fsspec.registry import get_filesystem_class
     except ImportError:
-        raise AirtoolError(f"{shown}: URLs need fsspec: pip install 'airtool[remote]'") from None
+        raise AirtoolError(missing_extra(f"{shown}: URLs need fsspec", "remote")) from None
     try:
         get_filesystem_class(shown.protocol)
     except ImportError as error:

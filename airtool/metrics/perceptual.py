@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from airtool.errors import AirtoolError, PictureError, UsageError
+from airtool.errors import AirtoolError, PictureError, UsageError, missing_extra
 from airtool.metrics.frechet import InceptionFeatures
 from airtool.torchvision import mend_torchvision
 
@@ -186,8 +186,9 @@ def _import_pyiqa() -> Any:
             import pyiqa
     except ImportError as error:
         raise MissingMetricError(
-            f"metrics beside PSNR and SSIM need pyiqa ({error}): pip install 'airtool[iqa]'; "
-            "mind its non-commercial licence"
+            missing_extra(
+                f"metrics beside PSNR and SSIM need pyiqa ({error})", "iqa", "mind its non-commercial licence"
+            )
         ) from None
     return pyiqa
 

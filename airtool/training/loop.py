@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 
-from airtool.errors import AirtoolError, UsageError
+from airtool.errors import AirtoolError, UsageError, missing_extra
 from airtool.heap import keep_heap
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.weights import write_weights
@@ -91,7 +91,7 @@ def train(recipe: Recipe, options: Options, say: Say) -> Outcome:
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
     except ImportError:
-        raise AirtoolError("training needs accelerate and tensorboard: pip install 'airtool[train]'") from None
+        raise AirtoolError(missing_extra("training needs accelerate and tensorboard", "train")) from None
     started = time.monotonic()
     # Not every step uses every parameter: NDR-Degrad may sit out some.
     accelerator = Accelerator(

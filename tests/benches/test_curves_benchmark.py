@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from scripts import FOLDER, load_script
 
-tensorboard = pytest.importorskip("torch.utils.tensorboard", reason="pip install 'airtool[train]'")
+tensorboard = pytest.importorskip("torch.utils.tensorboard", reason="pip install -c constraints.txt '.[train]'")
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def test_rivals_keep_size_type_and_range(script: ModuleType, coffee: np.ndarray,
     rivals, rows = import_module("scoring.rivals"), import_module("scoring.rows")
     assert list(rivals.RIVALS) == every_rival()
     if name == "bm3d" and find_spec("bm3d") is None:
-        pytest.skip("bm3d is not installed: pip install 'airtool[bench]'")
+        pytest.skip("bm3d is not installed: pip install -c constraints.txt '.[bench]'")
     picture = read(GOLDEN / "coffee.png")
     noise = np.random.default_rng(0).normal(0, 0.1, (51, 63, 3)).astype(np.float32)
     picture = replace(picture, rgb=np.clip(0.6 * coffee[:51, :63] + 0.35 + noise, 0, 1))

@@ -104,7 +104,7 @@ def test_plain_networks_compute_what_ours_do(rgb: np.ndarray, name: str) -> None
 @pytest.mark.parametrize("name", METHODS)
 def test_plain_networks_of_the_published_kind(rgb: np.ndarray, name: str) -> None:
     if name == "autodir" and find_spec("diffusers") is None:
-        pytest.skip("diffusers is not installed: pip install 'airtool[autodir]'")
+        pytest.skip("diffusers is not installed: pip install -c constraints.txt '.[autodir]'")
     torch.manual_seed(0)
     method = method_class(name)(PUBLISHED[name])
     with torch.no_grad():

@@ -116,6 +116,9 @@ def test_planning_and_dry_run_do_not_import_torch(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
     assert "torch" not in probe(2, "restore", "in", "in/out", cwd=tmp_path).stderr
     assert "torch" not in probe(2, "restore", "in", "out", "--method", "magic", cwd=tmp_path).stderr
+    blind = probe(2, "restore", "in", "out", "--dry-run", "--method", "ndr", "--degradation", "rain", cwd=tmp_path)
+    assert "ndr finds out itself what to remove" in blind.stderr
+    assert "torch" not in blind.stderr
 
 
 @pytest.mark.parametrize(

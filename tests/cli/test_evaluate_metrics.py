@@ -237,7 +237,7 @@ def test_without_pyiqa_everything_else_is_measured(
     assert code == 1
     assert err.count("\n") == 1
     assert err.startswith("airtool: lpips: ")
-    assert "pip install 'airtool[iqa]'" in err
+    assert "pip install -c constraints.txt '.[iqa]'; mind its non-commercial licence" in err
     rows = [line.replace("│", " ").split() for line in out.splitlines()]
     assert ["lpips", "-", "restored", "-"] in rows
     written = json.loads(report.read_text())

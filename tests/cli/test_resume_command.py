@@ -66,6 +66,9 @@ def test_resume_does_what_is_left(airtool: Run, folder: Path, weights: str, tmp_
     assert (code, counts(report)) == (0, (0, 0, 3, 0))
     code, out_text, _ = airtool("restore", folder, out, "--weights", weights, "--resume", "--dry-run")
     assert (code, out_text) == (0, "")
+    code, _, err = airtool(*command, "--compare", tmp_path / "look")
+    assert (code, contents(tmp_path / "look")) == (0, {})
+    assert "--compare and --explain: nothing for those 3, which are not made again" in err
 
 
 def test_other_settings_or_weights_need_another_folder(

@@ -12,7 +12,7 @@ from skimage import data
 from torch import Tensor
 
 from airtool.engine import devices as module
-from airtool.engine.devices import DevicesPipeline
+from airtool.engine.devices import DevicesPipeline, describe_shared
 from airtool.engine.pipeline import Pipeline
 from airtool.engine.records import Record
 from airtool.engine.session import Session
@@ -101,6 +101,7 @@ def test_processors_share_the_threads(folder: Path, tmp_path: Path) -> None:
         with DevicesPipeline(sessions, tasks(folder, tmp_path / "out")) as pipeline:
             list(pipeline)
         assert torch.get_num_threads() == 4
+        assert (describe_shared(sessions)["threads"], describe_shared(sessions[:1])["threads"]) == (2, 4)
     finally:
         torch.set_num_threads(usual)
     assert seen == {2}

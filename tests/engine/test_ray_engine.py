@@ -27,7 +27,7 @@ from airtool.images.plan import plan
 from airtool.images.remote import Remote
 from airtool.images.stores import find, read
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'airtool[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt '.[ray]'")
 
 COUNT = 24
 

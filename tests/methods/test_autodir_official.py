@@ -26,7 +26,7 @@ from airtool.networks.nafnet_model import NAFNet
 
 pytestmark = pytest.mark.skipif(
     find_spec("diffusers") is None or find_spec("transformers") is None,
-    reason="diffusers or transformers is not installed: pip install 'airtool[autodir]'",
+    reason="diffusers or transformers is not installed: pip install -c constraints.txt '.[autodir]'",
 )
 
 TINY = PublishedConfig(

@@ -41,7 +41,7 @@ def untrained(name: str, preset: str) -> Method:
     torch.manual_seed(0)
     cls = method_class(name)
     if (name, preset) in SHRUNK and find_spec("diffusers") is None:
-        pytest.skip("diffusers is not installed: pip install 'airtool[autodir]'")
+        pytest.skip("diffusers is not installed: pip install -c constraints.txt '.[autodir]'")
     method = cls(SHRUNK.get((name, preset), cls.presets[preset]))
     with torch.no_grad():
         for parameter in method.network.parameters():

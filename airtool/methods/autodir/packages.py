@@ -4,7 +4,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-from airtool.errors import AirtoolError
+from airtool.errors import AirtoolError, missing_extra
 from airtool.torchvision import mend_torchvision
 
 
@@ -18,4 +18,4 @@ def package(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise AirtoolError("the authors' AutoDIR needs further packages: pip install 'airtool[autodir]'") from None
+        raise AirtoolError(missing_extra("the authors' AutoDIR needs further packages", "autodir")) from None
