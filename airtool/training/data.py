@@ -86,7 +86,7 @@ class SampleMaker:
 
     def __init__(self, recipe: Recipe, clean: Sequence[Stored], pairs: Mapping[str, PairedPictures]) -> None:
         """Raises UsageError for a kind in the mix that is neither a degradation, "clean" nor among the pairs."""
-        if not clean:
+        if not clean and any(kind not in pairs or pairs[kind].use == "layers" for kind in recipe.mix):
             raise UsageError(f"recipe {recipe.name} names no clean pictures")
         self.recipe = recipe
         self.pairs = pairs
@@ -96,7 +96,7 @@ class SampleMaker:
         shares = np.array([recipe.mix[kind] for kind in self.kinds], dtype=np.float64)
         self.limits = np.cumsum(shares / shares.sum())
         count = len(self.kinds) if recipe.tied else 1
-        if len(clean) < count:
+        if recipe.tied and len(clean) < count:
             raise UsageError(f"recipe {recipe.name} is tied: {count} kinds of samples need as many clean pictures")
         self.scenes = [clean[first::count] for first in range(count)]
 

@@ -125,7 +125,18 @@ class _Run:
             if name in recipe.mix
         }
         self.maker = SampleMaker(recipe, clean, pairs)
-        self.validation = Validation(recipe, load_folder(options.data / recipe.validation))
+        held_out = {
+            name: load_pairs(
+                options.data / each.validation_degraded,
+                options.data / each.validation_ground_truth,
+                each.use,
+                each.label,
+            )
+            for name, each in recipe.pairs.items()
+            if name in recipe.mix and each.validation_degraded
+        }
+        pictures = load_folder(options.data / recipe.validation) if recipe.validation else []
+        self.validation = Validation(recipe, pictures, held_out)
         torch.manual_seed(recipe.seed)
         self.config = subject_config(recipe.method, recipe.preset)
         self.checkpoint = options.out / "checkpoint.pt"

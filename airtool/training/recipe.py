@@ -26,6 +26,10 @@ class Pairs:
     makes a few real rain pictures go a long way; right only for degradations that add light."""
     label: str = ""
     """What the pictures suffer from, for methods that have to be told: a degradation's name, or "" for unknown."""
+    validation_degraded: str = ""
+    """Folder of held-out pairs, which are validated under the name of these; "": none are."""
+    validation_ground_truth: str = ""
+    """Folder of their ground truths."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,9 @@ class Recipe:
     preset: str
     """A preset of that method: the size of the network."""
     clean: tuple[str, ...]
-    """Folders of clean pictures, degraded on the fly."""
+    """Folders of clean pictures, degraded on the fly; may be empty where the mix has nothing but pairs."""
     validation: str
-    """Folder of clean pictures held out from training."""
+    """Folder of clean pictures held out from training; "" where there are none, and pairs alone are validated."""
     mix: Mapping[str, float]
     """Relative share of each kind of sample: degradations, several joined by "+" in the order in which they happen,
     "clean", or names from `pairs`."""
@@ -191,3 +195,5 @@ def _check(recipe: Recipe, where: str) -> None:
             raise UsageError(f"recipe {where}: what [pairs.{name}] says must be text")
         if pair.use not in ("pairs", "layers"):
             raise UsageError(f"recipe {where}: use = {pair.use!r} must be 'pairs' or 'layers'")
+        if bool(pair.validation_degraded) != bool(pair.validation_ground_truth):
+            raise UsageError(f"recipe {where}: [pairs.{name}] needs both of the validation folders, or neither")

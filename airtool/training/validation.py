@@ -1,7 +1,8 @@
 """Validation on held-out pictures, each degradation on its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from airtool.degradations import DEGRADATIONS
 from airtool.degradations.compose import Step, compose, picture_rng, shown_steps
 from airtool.errors import UsageError
 from airtool.methods.objective import Objective, psnr
-from airtool.training.data import Pixels, Stored
+from airtool.training.data import PairedPictures, Pixels, Stored
 from airtool.training.recipe import CLEAN, Recipe
+
+_Each = TypeVar("_Each")
 
 SIZE_MULTIPLE = 16
 """Sides of a validation crop are cut to multiples of this, which suits every method."""
@@ -33,43 +36,61 @@ class Report:
 
 
 class Validation:
-    """Centre crops of held-out pictures, degraded by the default amounts, the same at every call."""
+    """Centre crops of held-out pictures, degraded by the default amounts, or of held-out pairs; the same at every call.
 
-    def __init__(self, recipe: Recipe, pictures: Sequence[Stored]) -> None:
-        """Raises UsageError when there is no picture."""
-        if not pictures:
+    pictures: clean ones, which the degradations of the mix and "clean" are measured on. pairs: by the name in the mix.
+    """
+
+    def __init__(
+        self, recipe: Recipe, pictures: Sequence[Stored], pairs: Mapping[str, PairedPictures] | None = None
+    ) -> None:
+        """Raises UsageError when there is nothing to measure, or no picture to measure it on."""
+        self.recipe, self.pairs = recipe, pairs or {}
+        degraded = [kind for kind in recipe.mix if all(name in DEGRADATIONS for name in kind.split("+"))]
+        own = [*degraded, *([CLEAN] if CLEAN in recipe.mix else [])]
+        if own and not pictures:
             raise UsageError(f"recipe {recipe.name}: no pictures for validation")
-        chosen = pictures[:: max(1, len(pictures) // recipe.validation_pictures)][: recipe.validation_pictures]
-        self.clean = [_centre(picture, recipe.validation_crop) for picture in chosen]
-        self.seed = recipe.seed
-        kinds = [kind for kind in recipe.mix if all(name in DEGRADATIONS for name in kind.split("+"))]
-        self.kinds = [*kinds, *([CLEAN] if CLEAN in recipe.mix else [])]
+        self.kinds = [*own, *(kind for kind in recipe.mix if kind in self.pairs and kind not in own)]
+        if not self.kinds:
+            raise UsageError(f"recipe {recipe.name} has nothing to validate: give its [pairs] validation folders")
+        self.clean = [_centre(picture, recipe.validation_crop) for picture in self._chosen(pictures)]
 
-    def _degraded(self, clean: Pixels, kind: str) -> Pixels:
-        if kind == CLEAN:
-            return clean
-        return compose(clean, _steps(kind), picture_rng(self.seed, clean))[0]
+    def _chosen(self, pictures: Sequence[_Each]) -> Sequence[_Each]:
+        count = self.recipe.validation_pictures
+        return pictures[:: max(1, len(pictures) // count)][:count]
+
+    def _examples(self, kind: str) -> Iterator[tuple[Tensor, Tensor, str]]:
+        """Degraded and clean crop, (1, 3, H, W) both, and what was done. One by one: all together take much memory."""
+        if kind in self.pairs:
+            paired, side = self.pairs[kind], self.recipe.validation_crop
+            for both in self._chosen(list(zip(paired.degraded, paired.ground_truth, strict=True))):
+                degraded, clean = (_tensor(_centre(each, side)) for each in both)
+                yield degraded, clean, paired.label
+            return
+        for crop in self.clean:
+            clean = _tensor(crop)
+            if kind == CLEAN:
+                yield clean, clean, CLEAN
+            else:
+                rng = picture_rng(self.recipe.seed, crop)
+                yield _tensor(compose(crop, _steps(kind), rng)[0]), clean, shown_steps(_steps(kind))
 
     def before(self) -> dict[str, float]:
         """Mean RGB PSNR in dB of the degraded crops themselves, by kind."""
-        return {
-            kind: _mean([psnr(_tensor(self._degraded(clean, kind)), _tensor(clean)) for clean in self.clean])
-            for kind in self.kinds
-        }
+        return {kind: _mean([psnr(each, clean) for each, clean, _ in self._examples(kind)]) for kind in self.kinds}
 
     @torch.inference_mode()
     def figures(self, objective: Objective, device: torch.device) -> dict[str, float]:
         """Mean of the objective's `measure` in float32, by kind."""
-        figures = {}
-        for kind in self.kinds:
-            label = CLEAN if kind == CLEAN else shown_steps(_steps(kind))
-            figures[kind] = _mean(
+        return {
+            kind: _mean(
                 [
-                    objective.measure(_tensor(self._degraded(clean, kind)).to(device), _tensor(clean).to(device), label)
-                    for clean in self.clean
+                    objective.measure(degraded.to(device), clean.to(device), label)
+                    for degraded, clean, label in self._examples(kind)
                 ]
             )
-        return figures
+            for kind in self.kinds
+        }
 
     def report(self, objective: Objective, device: torch.device, before: Mapping[str, float]) -> Report:
         """Measure, and judge: by the gain over `before` where the objective is `relative`, else by the mean."""

@@ -73,6 +73,14 @@ def test_training_learns(tiny: Recipe, training_data: Path, tmp_path: Path) -> N
     assert gain > 2.0, lines
 
 
+def test_pairs_are_enough(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    pair = replace(tiny.pairs["streaks"], use="pairs", validation_degraded="lq", validation_ground_truth="gt")
+    recipe = replace(tiny, clean=(), validation="", mix={"streaks": 1.0}, pairs={"streaks": pair})
+    lines: list[str] = []
+    assert train(recipe, options(training_data, tmp_path), lines.append).finished
+    assert sum("validation at step" in line and "dB  streaks " in line for line in lines) == 2
+
+
 def test_a_run_starts_from_weights_that_fit(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
     first = train(tiny, options(training_data, tmp_path / "first"), print)
     lines: list[str] = []

@@ -30,6 +30,10 @@ def test_shipped_recipes_fit_their_method(name: str) -> None:
         ({"mix": {"noise": 0}}, r"\[mix\] must give"),
         ({"pairs": {"x": {"degraded": "lq", "ground_truth": "gt", "use": "magic"}}}, "'magic' must be"),
         ({"pairs": {"x": {"degraded": "lq"}}}, "missing or misplaced key"),
+        (
+            {"pairs": {"x": {"degraded": "lq", "ground_truth": "gt", "validation_degraded": "held"}}},
+            r"\[pairs.x\] needs both of the validation folders",
+        ),
         ({"pairs": {"x": {"degraded": 5, "ground_truth": "gt"}}}, r"\[pairs.x\] says must be text"),
         ({"pairs": "x"}, "pairs must be a table, not 'x'"),
         ({"mix": "rain"}, "mix must be a table, not 'rain'"),

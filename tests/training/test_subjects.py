@@ -12,8 +12,9 @@ from torch import Tensor
 from airtool.errors import UsageError
 from airtool.methods.autodir.detector import load_detector
 from airtool.methods.autodir.vocabulary import CLASSES, SCALES
-from airtool.methods.objective import CEILING, Batch, Objective
+from airtool.methods.objective import CEILING, Batch, Objective, psnr
 from airtool.methods.registry import METHODS, method_class
+from airtool.training.data import PairedPictures
 from airtool.training.loop import Options, train
 from airtool.training.recipe import Recipe, load_recipe, recipe_from
 from airtool.training.subjects import subject, subject_config
@@ -71,6 +72,31 @@ def test_reports_in_decibels_and_in_per_cent(tiny: Recipe) -> None:
     right = validation.report(Right(truth), torch.device("cpu"), {})
     assert right.figures == {"noise": 100.0, "rain+jpeg": 0.0, "clean": 0.0}
     assert right.line == "mean 33.333 %  noise 100.00  rain+jpeg 0.00  clean 0.00"
+
+
+def test_held_out_pairs_are_validated_under_their_name(tiny: Recipe) -> None:
+    clean = np.random.default_rng(0).integers(60, 190, (5, 72, 80, 3), dtype=np.uint8)
+    held = PairedPictures(list(clean + 40), list(clean), "pairs", "rain")
+    recipe = replace(tiny, mix={"streaks": 1.0}, validation_pictures=2)
+    validation = Validation(recipe, [], {"streaks": held})
+    # Every second of five, cut to 64 pixels; 40 of 255 is an error of 16.09 dB, half of it one of 22.11.
+    assert validation.before() == {"streaks": pytest.approx(16.09, abs=0.01)}
+    truth = torch.from_numpy(clean[0, 4:68, 8:72].astype(np.float32) / 255).permute(2, 0, 1)[None]
+    asked: list[tuple[Tensor, str]] = []
+
+    class Halved(Halfway):
+        def measure(self, degraded: Tensor, clean: Tensor, label: str) -> float:
+            asked.append((clean, label))
+            return psnr((degraded + clean) / 2, clean)
+
+    found = validation.report(Halved(truth), torch.device("cpu"), validation.before())
+    assert found.score == pytest.approx(6.02, abs=0.01)
+    assert [label for _, label in asked] == ["rain", "rain"]
+    assert torch.equal(asked[0][0], truth)
+    with pytest.raises(UsageError, match="nothing to validate"):
+        Validation(recipe, [])
+    with pytest.raises(UsageError, match="no pictures for validation"):
+        Validation(replace(recipe, mix={"noise": 1.0}), [], {"streaks": held})
 
 
 def test_the_detector_trains_in_the_same_loop(training_data: Path, tmp_path: Path) -> None:
