@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from airtool.methods.ndr.network import DegradationInjection, NDRConfig, RestorationNet
+from airtool.methods.ndr.network import DegradationInjection, NDRConfig, Recognised, RestorationNet
 from airtool.networks.restormer import Downsample, Upsample
 
 
@@ -94,7 +94,7 @@ class DegradationNet(nn.Module):
         self.refinement = ResidualGroup(2 * c)
         self.reconstruction = nn.Conv2d(2 * c, 3, 3, padding=1)
 
-    def forward(self, clean: Tensor, recognised: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def forward(self, clean: Tensor, recognised: Recognised) -> Tensor:
         u1, u2, u3 = recognised
         e1 = self.block1(self.extractor(clean))
         e2 = self.block2(self.pool1(e1))
@@ -107,15 +107,20 @@ class DegradationNet(nn.Module):
 
 
 class NDR(nn.Module):
-    """Both directions with one shared dictionary; the layout of the authors' checkpoints (class ``NDRN``)."""
+    """Both directions with one shared dictionary; the layout of the authors' checkpoints (class ``NDRN``).
+
+    A network that recognises nothing has the one direction alone.
+    """
 
     def __init__(self, config: NDRConfig) -> None:
         super().__init__()
-        self.degradation_representations = nn.Parameter(torch.randn(1, config.atoms, config.atom_dim))
-        self.degradation_net = DegradationNet(config)
-        self.restoration_net = RestorationNet(config, self.degradation_representations)
+        dictionary = nn.Parameter(torch.randn(1, config.atoms, config.atom_dim))
+        if config.recognises:
+            self.degradation_representations = dictionary
+            self.degradation_net = DegradationNet(config)
+        self.restoration_net = RestorationNet(config, dictionary)
 
-    def forward(self, degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns (restored, degraded again), each (N, 3, H, W)."""
+    def forward(self, degraded: Tensor, clean: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Returns (restored, degraded again), each (N, 3, H, W); None where nothing is recognised."""
         restored, recognised = self.restoration_net.restore_and_recognise(degraded)
-        return restored, self.degradation_net(clean, recognised)
+        return restored, None if recognised is None else self.degradation_net(clean, recognised)

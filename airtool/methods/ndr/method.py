@@ -1,6 +1,7 @@
 """NDR-Restore behind the contract of a method."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,20 +15,20 @@ from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.ndr.objective import NDRObjective, NDRSettings
 from airtool.methods.ndr.official import convert
 
-PRESETS = {
-    "small": NDRConfig(
-        dim=16,
-        blocks=(1, 2, 3, 4),
-        refinement_blocks=1,
-        block="nafnet",
-        atom_dim=32,
-        feature_dim=16,
-        rank=8,
-        residual=True,
-        degrad_dim=8,
-    ),
-    "paper": NDRConfig(),
-}
+SMALL = NDRConfig(
+    dim=16,
+    blocks=(1, 2, 3, 4),
+    refinement_blocks=1,
+    block="nafnet",
+    atom_dim=32,
+    feature_dim=16,
+    rank=8,
+    residual=True,
+    degrad_dim=8,
+)
+
+PRESETS = {"small": SMALL, "paper": NDRConfig(), "small-plain": replace(SMALL, recognises=False)}
+"""The last is there to measure what the paper's modules bring."""
 
 
 class NDRMethod:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from airtool.networks.restormer import Downsample, NormKind, Upsample
 from airtool.networks.stages import BlockKind, stage
 
+Recognised = tuple[Tensor, Tensor, Tensor]
+"""U1, U2, U3: what DQ recognised at each level, finest first."""
+
 
 @dataclass(frozen=True)
 class NDRConfig:
@@ -47,6 +50,8 @@ class NDRConfig:
     and picture, which matches the paper's Eq. 7 and parameter count."""
     degrad_dim: int = 48
     """Channels of NDR-Degrad, which exists in training only."""
+    recognises: bool = True
+    """False: plain skip connections, without DQ, DI and NDR-Degrad; what the paper's modules are measured against."""
 
 
 class CPConv(nn.Module):
@@ -165,7 +170,7 @@ class RestorationNet(nn.Module):
         c, (b1, b2, b3, b4), (h1, h2, h3, h4) = config.dim, config.blocks, config.heads
         reduce_bias = config.bias and config.block == "restormer"
         self.residual = config.residual
-        self.dr = dictionary
+        self.recognises = config.recognises
         self.extractor = nn.Conv2d(3, c, 3, padding=1)
         self.block1 = _stage(config, b1, c, h1)
         self.pool1 = Downsample(c)
@@ -174,9 +179,11 @@ class RestorationNet(nn.Module):
         self.block3 = _stage(config, b3, 4 * c, h3)
         self.pool3 = Downsample(4 * c)
         self.bottom = _stage(config, b4, 8 * c, h4)
-        self.res_connect1 = SkipConnection(config, c)
-        self.res_connect2 = SkipConnection(config, 2 * c)
-        self.res_connect3 = SkipConnection(config, 4 * c)
+        if config.recognises:
+            self.dr = dictionary
+            self.res_connect1 = SkipConnection(config, c)
+            self.res_connect2 = SkipConnection(config, 2 * c)
+            self.res_connect3 = SkipConnection(config, 4 * c)
         self.up3 = Upsample(8 * c)
         self.block_up3 = nn.Sequential(nn.Conv2d(8 * c, 4 * c, 1, bias=reduce_bias), *_stage(config, b3, 4 * c, h3))
         self.up2 = Upsample(4 * c)
@@ -190,17 +197,24 @@ class RestorationNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.restore_and_recognise(x)[0]
 
-    def restore_and_recognise(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """The restored picture and the recognised degradations U1, U2, U3 that NDR-Degrad learns from."""
+    def restore_and_recognise(self, x: Tensor) -> tuple[Tensor, Recognised | None]:
+        """The restored picture and the recognised degradations that NDR-Degrad learns from.
+
+        None for a network that recognises nothing.
+        """
         e1 = self.block1(self.extractor(x))
         e2 = self.block2(self.pool1(e1))
         e3 = self.block3(self.pool2(e2))
         y = self.bottom(self.pool3(e3))
-        s1, u1 = self.res_connect1(e1, self.dr)
-        s2, u2 = self.res_connect2(e2, self.dr)
-        s3, u3 = self.res_connect3(e3, self.dr)
+        s1, s2, s3 = e1, e2, e3
+        recognised: Recognised | None = None
+        if self.recognises:
+            s1, u1 = self.res_connect1(e1, self.dr)
+            s2, u2 = self.res_connect2(e2, self.dr)
+            s3, u3 = self.res_connect3(e3, self.dr)
+            recognised = u1, u2, u3
         y = self.block_up3(torch.cat([s3, self.up3(y)], 1))
         y = self.block_up2(torch.cat([s2, self.up2(y)], 1))
         y = self.block_up1(torch.cat([s1, self.up1(y)], 1))
         y = self.reconstruction(self.refinement(y))
-        return (y + x if self.residual else y), (u1, u2, u3)
+        return (y + x if self.residual else y), recognised

@@ -35,7 +35,8 @@ class NDRSettings(DistanceSettings):
 class NDRObjective(Objective):
     """loss = |restored - clean| + weight * |degraded again - degraded|.
 
-    The recognised degradation is not detached, so the second term also trains the dictionary and the encoder.
+    The recognised degradation is not detached, so the second term also trains the dictionary and the encoder. A network
+    that recognises nothing goes without it.
     """
 
     def __init__(self, config: NDRConfig, settings: NDRSettings) -> None:
@@ -53,7 +54,8 @@ class NDRObjective(Objective):
         restored, recognised = self.both.restoration_net.restore_and_recognise(degraded)
         restoration = distance(self.settings, restored.float(), clean, step)
         losses = {"loss": restoration, "restoration": restoration.detach()}
-        if self.settings.degradation_weight and step % self.settings.degradation_every == 0:
+        weighted = recognised is not None and self.settings.degradation_weight
+        if weighted and step % self.settings.degradation_every == 0:
             again = self.both.degradation_net(clean, recognised)
             degradation = F.l1_loss(again.float(), degraded)
             losses["loss"] = restoration + self.settings.degradation_weight * degradation

@@ -1,6 +1,7 @@
 """Up-Restorer behind the contract of a method."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, cast
 
@@ -19,19 +20,24 @@ from airtool.methods.up_restorer.objective import UpRestorerObjective, UpRestore
 from airtool.methods.up_restorer.official import convert
 from airtool.networks.c2f_dft import STAGES
 
+SMALL = UpRestorerConfig(
+    dim=16,
+    blocks=(1, 2, 3, 4),
+    bias=True,
+    mix_level1=True,
+    refinement_blocks=1,
+    local_stages=STAGES,
+    closing_attention=("latent", "decoder_level3"),
+    prediction="x0",
+)
+
 PRESETS = {
-    "small": UpRestorerConfig(
-        dim=16,
-        blocks=(1, 2, 3, 4),
-        bias=True,
-        mix_level1=True,
-        refinement_blocks=1,
-        local_stages=STAGES,
-        closing_attention=("latent", "decoder_level3"),
-        prediction="x0",
-    ),
+    "small": SMALL,
     "paper": UpRestorerConfig(),
+    "small-no-queries": replace(SMALL, queries=False),
+    "small-no-prompts": replace(SMALL, prompts=False),
 }
+"""The last two are there to measure what the paper's modules bring."""
 
 SPREAD = 3.0
 """Standard deviations of the noise map on each side of mid-grey."""
@@ -62,7 +68,8 @@ class UpRestorerMethod:
         """What the finest Prompt Block estimates at the last evaluation, (N, 1, H, W) each, to be looked at.
 
         "transmission": t of Eq. 14 as it is, in (0, 1). "noise": N of Eq. 14, mid-grey where it is the picture's mean
-        and black or white three standard deviations from it: features have no unit.
+        and black or white three standard deviations from it: features have no unit. Raises UsageError for weights
+        without Prompt Blocks.
         """
         maps = [self._explain(picture, start) for picture, start in self._started(pictures, request)]
         return {name: torch.cat([each[name] for each in maps]) for name in FACTS.explains}
@@ -72,6 +79,8 @@ class UpRestorerMethod:
         for evaluation in islice(self._net.trajectory(degraded, start), len(self._net.times) - 1):
             x = evaluation.x
         _, upgrade = self._net.predict(degraded, x.to(degraded.dtype), x.new_full((1,), self._net.times[-1]))
+        if upgrade is None:
+            raise UsageError("these weights of up-restorer have no Prompt Blocks: there is nothing to show")
         t, noise = (
             F.interpolate(each.float(), picture.shape[-2:], mode="bilinear", align_corners=False)
             for each in (upgrade.t, upgrade.N)

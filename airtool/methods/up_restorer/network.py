@@ -16,6 +16,7 @@ from airtool.methods.up_restorer.prompts import PromptBlock, Upgrade
 from airtool.methods.up_restorer.queries import QueriedAttention
 from airtool.networks.c2f_dft import STAGES, DFTConfig, DiffusionTransformer, DiffusionTransformerBlock
 from airtool.networks.nafnet import NAFBlock
+from airtool.networks.restormer import TransposedAttention
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class UpRestorerConfig(DFTConfig):
     """What the network predicts: "eps", the noise, as published, or "x0", the clean picture as the degraded one plus a
     correction, from which the noise follows. Both go through the same sampler; the latter, not published, spares a
     small network the division by 0.006 at the first step and lets it start as the identity."""
+    queries: bool = True
+    """Whether attention has learnable queries (paper Eq. 17-18); without them what they bring is measured."""
+    prompts: bool = True
+    """Whether there are Prompt Blocks; the same."""
     sampling_timesteps: int = 3
     """1000 divided by this is the sampler's stride: 3 gives the four evaluations at 999, 666, 333 and 0."""
 
@@ -81,6 +86,8 @@ class UpRestorerNet(nn.Module):
         self.schedule = LinearSchedule()
         self.times = strided(config.sampling_timesteps, self.schedule.steps)
         self.backbone = DiffusionTransformer(config, self._stage)
+        if not config.prompts:
+            return
         c, side = config.dim, config.component_side
         self.prompt_level4 = PromptBlock(8 * c, config.components, side)
         self.prompt_level3 = PromptBlock(4 * c, config.components, 2 * side)
@@ -88,7 +95,8 @@ class UpRestorerNet(nn.Module):
 
     def _stage(self, name: str, count: int, channels: int, heads: int) -> list[nn.Module]:
         def published() -> DiffusionTransformerBlock:
-            attention = QueriedAttention(channels, heads, self.config.bias)
+            kind = QueriedAttention if self.config.queries else TransposedAttention
+            attention = kind(channels, heads, self.config.bias)
             return DiffusionTransformerBlock(channels, attention, self.config)
 
         if name not in self.config.local_stages:
@@ -107,12 +115,14 @@ class UpRestorerNet(nn.Module):
         """The prediction, of the kind that the config names, from the degraded picture, x_t and time steps (N,)."""
         return self.predict(degraded, noisy, t)[0]
 
-    def predict(self, degraded: Tensor, noisy: Tensor, t: Tensor) -> tuple[Tensor, Upgrade]:
-        """The same with the quantities of the finest Prompt Block, at half of the picture's size."""
+    def predict(self, degraded: Tensor, noisy: Tensor, t: Tensor) -> tuple[Tensor, Upgrade | None]:
+        """The same with the quantities of the finest Prompt Block, at half of the picture's size; None without any."""
         # The decoder goes from coarse to fine, so the last one to arrive is the finest; the others are let go.
-        finest: list[Upgrade] = []
+        finest: list[Upgrade | None] = [None]
 
         def prompt(level: int, decoded: Tensor, encoded: Tensor) -> Tensor:
+            if not self.config.prompts:
+                return decoded
             decoded, upgrade = getattr(self, f"prompt_level{level}")(decoded, encoded)
             finest[:] = [upgrade]
             return decoded
