@@ -59,7 +59,7 @@ class Validation:
         count = self.recipe.validation_pictures
         return pictures[:: max(1, len(pictures) // count)][:count]
 
-    def _examples(self, kind: str) -> Iterator[tuple[Tensor, Tensor, str]]:
+    def examples(self, kind: str) -> Iterator[tuple[Tensor, Tensor, str]]:
         """Degraded and clean crop, (1, 3, H, W) both, and what was done. One by one: all together take much memory."""
         if kind in self.pairs:
             paired, side = self.pairs[kind], self.recipe.validation_crop
@@ -77,7 +77,7 @@ class Validation:
 
     def before(self) -> dict[str, float]:
         """Mean RGB PSNR in dB of the degraded crops themselves, by kind."""
-        return {kind: _mean([psnr(each, clean) for each, clean, _ in self._examples(kind)]) for kind in self.kinds}
+        return {kind: _mean([psnr(each, clean) for each, clean, _ in self.examples(kind)]) for kind in self.kinds}
 
     @torch.inference_mode()
     def figures(self, objective: Objective, device: torch.device) -> dict[str, float]:
@@ -86,7 +86,7 @@ class Validation:
             kind: _mean(
                 [
                     objective.measure(degraded.to(device), clean.to(device), label)
-                    for degraded, clean, label in self._examples(kind)
+                    for degraded, clean, label in self.examples(kind)
                 ]
             )
             for kind in self.kinds

@@ -1,6 +1,7 @@
 """The losses of NDR-Restore say what they should."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -45,6 +46,15 @@ def test_degrading_again_joins_at_its_steps_and_trains_the_dictionary() -> None:
     gradient = objective.both.degradation_representations.grad
     assert gradient is not None
     assert gradient.abs().max() > 0
+
+
+def test_a_network_that_recognises_nothing_is_the_backbone_alone() -> None:
+    plain = NDRObjective(replace(SIZES, recognises=False), NDRSettings(degradation_every=1))
+    assert "degradation" not in plain(BATCH, 0)
+    full = NDRObjective(SIZES, NDRSettings())
+    own, all_keys = (set(each.exported(each.state_dict())) for each in (plain, full))
+    assert {key.partition(".")[0] for key in all_keys - own} == {"dr", "res_connect1", "res_connect2", "res_connect3"}
+    assert own < all_keys
 
 
 @pytest.mark.parametrize("settings", [{"loss": "mse"}, {"floor": []}, {"floor": [[0, 0.0]]}, {"degradation_every": 0}])

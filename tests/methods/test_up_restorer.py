@@ -192,6 +192,15 @@ def test_maps_are_those_of_the_last_evaluation(method: UpRestorerMethod) -> None
     assert (seen[-1] - seen[0]).abs().max() > 1e-4
 
 
+def test_without_prompts_or_queries_the_rest_is_the_same() -> None:
+    keys = {name: set(UpRestorerMethod(PRESETS[name]).network.state_dict()) for name in PRESETS if name != "paper"}
+    assert keys["small-no-prompts"] == {key for key in keys["small"] if not key.startswith("prompt_level")}
+    assert keys["small-no-queries"] == {key for key in keys["small"] if ".query." not in key}
+    assert len(keys["small"]) > len(keys["small-no-queries"]) > len(keys["small-no-prompts"])
+    with pytest.raises(UsageError, match="no Prompt Blocks"):
+        UpRestorerMethod(PRESETS["small-no-prompts"]).explain(torch.rand(1, 3, 16, 16), Request(seeds=(1,)))
+
+
 def test_checkpoints_that_do_not_fit_are_one_line() -> None:
     state = dict(DiffusionTransformer(DFTConfig(**SIZES)).state_dict())
     with pytest.raises(UsageError, match="unknown variant 'old' of up-restorer"):
