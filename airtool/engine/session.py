@@ -137,6 +137,7 @@ class Session:
     def _restore(self, source: Pixels, target: Pixels, wanted: Wanted) -> Forward:
         """Restore `source` into `target`, which may be the same array; returns what did the last part of it."""
         parts = passes(source, self.settings, wanted)
+        seed = picture_seed(source, self.settings.seed)  # one for all passes, as for what `explain` shows
         if len(parts) > 1 and target is not source:
             target[:] = source
             source = target
@@ -144,7 +145,7 @@ class Session:
             whole = (height, width) == source.shape[:2]
             before = source if whole else tone.average(source, (width, height))
             after = target if whole else np.empty_like(before)
-            forward = self._forward(before, asked)
+            forward = self._forward(before, asked, seed)
             forward.restore(before, after)
             if not whole:
                 target[:] = source
@@ -164,8 +165,8 @@ class Session:
         scale = min(1.0, math.sqrt(EXPLAINED_PIXELS / (height * width)))
         size = max(1, round(width * scale)), max(1, round(height * scale))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False) if scale < 1 else rgb
-        shown = seen(rgb, self.settings)
-        request = self._request(shown, self._wanted(shown, None))
+        wanted = self._wanted(seen(rgb, self.settings), None)
+        request = self._request(wanted, picture_seed(rgb, self.settings.seed))
         with torch.inference_mode(), reproducible():
             batch = torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None].to(self.device)
             batch = pad(batch, facts.size_multiple).contiguous(memory_format=torch.channels_last)
@@ -211,7 +212,7 @@ class Session:
             best = guess(cast(LabelledMethod, self.method), self.referee, rgb, self.device, found.among)
         return Wanted(degradation=(best,))
 
-    def _forward(self, rgb: Pixels, wanted: Wanted) -> Forward:
+    def _forward(self, rgb: Pixels, wanted: Wanted, seed: int) -> Forward:
         height, width = rgb.shape[:2]
         multiple = self.method.facts.size_multiple
         if self.settings.tile is None:
@@ -221,10 +222,9 @@ class Session:
             largest = round_up(height, multiple), round_up(width, multiple)
         else:
             largest = self.settings.tile, self.settings.tile
-        return Forward(self.method, self._request(rgb, wanted), self.device, self.dtype, largest)
+        return Forward(self.method, self._request(wanted, seed), self.device, self.dtype, largest)
 
-    def _request(self, rgb: Pixels, wanted: Wanted) -> Request:
-        seed = picture_seed(rgb, self.settings.seed)
+    def _request(self, wanted: Wanted, seed: int) -> Request:
         return Request(
             (seed,),
             wanted.degradation,

@@ -290,3 +290,11 @@ def test_what_is_explained_is_what_is_done_also_with_a_work_size() -> None:
     explained, done = asked
     assert explained.degradation == done.degradation == ("low-light",)
     assert explained.seeds == done.seeds
+
+    # And where weather is first removed from a reduced copy.
+    asked.clear()
+    session, rgb = Session(method, Settings(device="cpu", degradation=("rain",))), photograph(1000, 900)
+    session.explain(rgb)
+    session.restore(picture(rgb))
+    assert len(asked) >= 3
+    assert {each.seeds for each in asked} == {(picture_seed(rgb, 0),)}

@@ -1,10 +1,9 @@
 """Tiles of one picture share its tone; detail, edges and whatever keeps its tone are left as the tiles have them."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
+from fakes import FakeMethod
 from torch import Tensor
 
 from airtool.engine import tone
@@ -14,30 +13,14 @@ from airtool.engine.settings import Settings, parse_work_size
 from airtool.engine.wanted import Wanted
 from airtool.errors import UsageError
 from airtool.methods.base import Request
-from airtool.methods.facts import MethodFacts
 
 SIZE = (480, 640)
-
-
-def facts() -> MethodFacts:
-    return MethodFacts(
-        name="lamp",
-        title="Lamp",
-        paper="none",
-        size_multiple=8,
-        channel_order="rgb",
-        needs="nothing",
-        tiling="approximate",
-        overlap=32,
-        summary="brightens by what it sees",
-        implementation="nowhere:Lamp",
-    )
 
 
 class Lamp:
     """Brings the mean of whatever it is shown to `mean`; None: only sharpens a little."""
 
-    facts = facts()
+    facts = FakeMethod(tiling="approximate", overlap=32).facts
 
     def __init__(self, mean: float | None) -> None:
         self.mean = mean
@@ -140,7 +123,7 @@ def test_a_panorama_is_wider_than_opencv_can_warp_at_once() -> None:
 class Dry:
     """Takes bright streaks one pixel wide away: whatever sticks out over the median of five columns."""
 
-    facts = facts()
+    facts = FakeMethod(tiling="approximate", overlap=32).facts
     network = torch.nn.Identity()
 
     def restore(self, pictures: Tensor, request: Request) -> Tensor:
@@ -184,7 +167,7 @@ def test_weather_is_removed_from_copies_first_and_nothing_else_is(shower: tuple[
     asked: list[tuple[tuple[int, ...], tuple[str, ...]]] = []
 
     class Told(Dry):
-        facts = replace(facts(), needs="instruction")
+        facts = FakeMethod(needs="instruction", tiling="approximate", overlap=32).facts
 
         def restore(self, pictures: Tensor, request: Request) -> Tensor:
             asked.append((tuple(pictures.shape[2:]), request.degradation))
