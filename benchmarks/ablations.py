@@ -98,13 +98,14 @@ FAMILIES = {
 
 
 def measured(name: str, data: Path, runs: Path) -> dict[str, Any]:
-    """Figures of all rows of a family: PSNR by degradation and picture, and what is to be known of the run."""
+    """Figures of the rows of a family that were trained: PSNR by degradation and picture, and what to know of the run."""
     recipe = replace(load_recipe(f"{name}-ablation"), validation_pictures=PICTURES, validation_crop=CROP)
     validation = Validation(recipe, load_folder(data / recipe.validation))
     before = {
         kind: [psnr(degraded, clean) for degraded, clean, _ in validation.examples(kind)] for kind in validation.kinds
     }
-    rows = {row: _row(load_recipe(row), validation, runs / row / "weights.safetensors") for row in FAMILIES[name].rows}
+    files = {row: runs / row / "weights.safetensors" for row in FAMILIES[name].rows}
+    rows = {row: _row(load_recipe(row), validation, file) for row, file in files.items() if file.exists()}
     return {"date": time.strftime("%Y-%m-%d"), "torch": torch.__version__, "input": before, "rows": rows}
 
 
@@ -158,7 +159,9 @@ def section(name: str, found: Mapping[str, Any]) -> str:
             f"{' | '.join(_mean(row['figures'][kind]) for kind in kinds)} |"
         )
     sums = ", ".join(f"`{recipe}` `{row['sha256'][:12]}`" for recipe, row in found["rows"].items())
-    return "\n".join([*lines, f"\nWeights (not kept), sha256: {sums}.\n"])
+    absent = [f"`{recipe}` ({what})" for recipe, what in family.rows.items() if recipe not in found["rows"]]
+    missing = f" Not trained yet: {', '.join(absent)}." if absent else ""
+    return "\n".join([*lines, f"\nWeights (not kept), sha256: {sums}.{missing}\n"])
 
 
 def _mean(values: Sequence[float]) -> str:

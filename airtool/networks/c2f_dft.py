@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airtool.networks.restormer import Downsample, LayerNorm, NormKind, TransposedAttention, Upsample
+from airtool.networks.strips import in_strips
 
 StageFactory = Callable[[str, int, int, int], list[nn.Module]]
 """(name of the stage, published number of blocks, channels, heads) -> blocks that map (feature (N, C, H, W), time
@@ -106,7 +107,7 @@ class DiffusionTransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x) + time)
-        return x + self.ffn(self.norm2(x) + time)
+        return in_strips(lambda part: part + self.ffn(self.norm2(part) + time), x, halo=0)
 
 
 class Stage(nn.ModuleList):

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from airtool.networks.strips import in_strips
+
 
 class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of an (N, C, H, W) tensor, biased variance."""
@@ -53,6 +55,9 @@ class NAFBlock(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        return in_strips(self._layers, x) if self.sca is None else self._layers(x)
+
+    def _layers(self, x: Tensor) -> Tensor:
         y = simple_gate(self.conv2(self.conv1(self.norm1(x))))
         if self.sca is not None:
             y = y * self.sca(y)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from airtool.networks.strips import in_strips
+
 NormKind = Literal["WithBias", "BiasFree"]
 
 
@@ -100,7 +102,7 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
-        return x + self.ffn(self.norm2(x))
+        return in_strips(lambda part: part + self.ffn(self.norm2(part)), x)
 
 
 class Downsample(nn.Module):

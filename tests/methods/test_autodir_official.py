@@ -226,7 +226,9 @@ def test_the_packages_are_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch)
         raise ImportError(name)
 
     monkeypatch.setattr(packages, "import_module", missing)
-    with pytest.raises(AirtoolError, match=r"^the authors' AutoDIR needs .*pip install 'airtool\[autodir\]'$"):
+    with pytest.raises(
+        AirtoolError, match=r"^the authors' AutoDIR needs .*pip install -c constraints.txt '.\[autodir\]'$"
+    ):
         PublishedSystem(TINY)
 
 

@@ -17,6 +17,7 @@ from airtool.methods.defusion.bridge import Bridge, Modulation, zeroed
 from airtool.methods.defusion.time_embedding import TimeEmbedding
 from airtool.networks.nafnet import NAFBlock, simple_gate
 from airtool.networks.restormer import Downsample, Upsample
+from airtool.networks.strips import in_strips
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,17 @@ class ModulatedBlock(NAFBlock):
         if embedding is None:
             return super().forward(x)
         shift, scale, gate, second = self.modulation(embedding).to(x.dtype)[..., None, None].chunk(4, dim=1)
-        first = Modulation(shift, scale, gate)
-        if bridge is not None:
-            first = first + bridge
-        y = self.conv3(simple_gate(self.conv2(self.conv1(first.inside(self.norm1(x))))))
-        x = x + y * (self.beta.to(y.dtype) * (1 + first.gate))
-        y = self.conv5(simple_gate(self.conv4(self.norm2(x))))
-        return x + y * (self.gamma.to(y.dtype) * (1 + second))
+
+        def layers(x: Tensor, *maps: Tensor) -> Tensor:
+            first = Modulation(shift, scale, gate)
+            if maps:
+                first = first + Modulation(*maps)
+            y = self.conv3(simple_gate(self.conv2(self.conv1(first.inside(self.norm1(x))))))
+            x = x + y * (self.beta.to(y.dtype) * (1 + first.gate))
+            y = self.conv5(simple_gate(self.conv4(self.norm2(x))))
+            return x + y * (self.gamma.to(y.dtype) * (1 + second))
+
+        return in_strips(layers, x, *(() if bridge is None else (bridge.shift, bridge.scale, bridge.gate)))
 
 
 class Stage(nn.ModuleList):

@@ -1,0 +1,84 @@
+"""Strips of a picture give the numbers of the whole, and are taken only where that pays."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from airtool.methods.defusion.bridge import Modulation
+from airtool.methods.defusion.local_unet import ModulatedBlock
+from airtool.networks import strips
+from airtool.networks.c2f_dft import DFTConfig, DiffusionTransformerBlock
+from airtool.networks.nafnet import NAFBlock
+from airtool.networks.restormer import TransformerBlock, TransposedAttention
+
+CHANNELS, HEIGHT, WIDTH = 8, 75, 24
+
+
+def shaken(module: nn.Module) -> nn.Module:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return module.eval()
+
+
+def feature() -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(1, CHANNELS, HEIGHT, WIDTH, generator=generator).contiguous(memory_format=torch.channels_last)
+
+
+def blocks() -> list[tuple[nn.Module, tuple[object, ...]]]:
+    dft = DFTConfig(dim=CHANNELS, heads=(1, 1, 1, 1))
+    timed = DiffusionTransformerBlock(CHANNELS, TransposedAttention(CHANNELS, 1), dft)
+    maps = Modulation(*(0.1 * torch.roll(feature(), shift, 2) for shift in range(3)))
+    return [
+        (NAFBlock(CHANNELS, channel_attention=False), ()),
+        (TransformerBlock(CHANNELS, 2), ()),
+        (timed, (torch.randn(1, CHANNELS, 1, 1),)),
+        (ModulatedBlock(CHANNELS, 6), (torch.randn(1, 6),)),
+        (ModulatedBlock(CHANNELS, 6), (torch.randn(1, 6), maps)),
+    ]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_every_block_gives_the_same_in_strips(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    block, beside = blocks()[number]
+    shaken(block)
+    with torch.inference_mode():
+        whole = block(feature(), *beside)
+        monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+        monkeypatch.setattr(strips, "LEAST_ROWS", 7)
+        cut = block(feature(), *beside)
+    assert cut.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(cut, whole, rtol=0, atol=2e-6)
+
+
+def test_what_a_strip_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    heights: list[int] = []
+
+    def layers(x: Tensor) -> Tensor:
+        heights.append(x.shape[2])
+        return x
+
+    x = feature()
+    with torch.inference_mode():
+        assert torch.equal(strips.in_strips(layers, x), x)
+        assert heights == [17, 18, 18, 18, 12]
+        # Pieces of several pictures would not lie in one piece of memory, and small pictures fit into a cache anyway.
+        for whole in (torch.cat([x, x]), x[:, :, :16]):
+            heights.clear()
+            strips.in_strips(layers, whole)
+            assert heights == [whole.shape[2]]
+    heights.clear()
+    strips.in_strips(layers, x)  # with gradients, cut pieces would cost what they save
+    assert heights == [HEIGHT]
+
+
+def test_too_small_a_halo_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    wide = shaken(nn.Conv2d(CHANNELS, CHANNELS, 5, padding=2))
+    with torch.inference_mode():
+        whole = wide(feature())
+        assert (strips.in_strips(wide, feature(), halo=1) - whole).abs().max() > 1e-3
+        torch.testing.assert_close(strips.in_strips(wide, feature(), halo=2), whole, rtol=0, atol=2e-6)
