@@ -98,7 +98,7 @@ FAMILIES = {
 
 
 def measured(name: str, data: Path, runs: Path) -> dict[str, Any]:
-    """Figures of the rows of a family that were trained: PSNR by degradation and picture, and what to know of the run."""
+    """Figures of the rows of a family that were trained: PSNR by degradation and picture; what to know of the runs."""
     recipe = replace(load_recipe(f"{name}-ablation"), validation_pictures=PICTURES, validation_crop=CROP)
     validation = Validation(recipe, load_folder(data / recipe.validation))
     before = {
