@@ -204,7 +204,8 @@ def test_each_contender_has_its_own_heap(script: ModuleType) -> None:
             before = faults(each.process)
             assert each.turn()["seconds"] > 0
             taken.append(faults(each.process) - before)
-        assert 4 * taken[0] < taken[1]
+        # Strips are small enough to be kept anyway; whole features are not.
+        assert 2 * taken[0] < taken[1]
         unkept.process.kill()
         with pytest.raises(RuntimeError, match=r"^ndr small, airtool, heap not kept: .* ended: killed; perhaps memory"):
             unkept.turn()
