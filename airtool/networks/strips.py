@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-STRIP_BYTES = 1 << 20
+STRIP_BYTES = 2 << 20
 """Of a block's input in one strip: with what it is widened to, a few MiB."""
 
 LEAST_ROWS = 16
