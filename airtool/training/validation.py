@@ -46,11 +46,13 @@ class Validation:
     ) -> None:
         """Raises UsageError when there is nothing to measure, or no picture to measure it on."""
         self.recipe, self.pairs = recipe, pairs or {}
-        degraded = [kind for kind in recipe.mix if all(name in DEGRADATIONS for name in kind.split("+"))]
+        paired = [kind for kind in recipe.mix if kind in self.pairs]
+        others = [kind for kind in recipe.mix if kind not in paired]
+        degraded = [kind for kind in others if all(name in DEGRADATIONS for name in kind.split("+"))]
         own = [*degraded, *([CLEAN] if CLEAN in recipe.mix else [])]
         if own and not pictures:
             raise UsageError(f"recipe {recipe.name}: no pictures for validation")
-        self.kinds = [*own, *(kind for kind in recipe.mix if kind in self.pairs and kind not in own)]
+        self.kinds = [*own, *paired]
         if not self.kinds:
             raise UsageError(f"recipe {recipe.name} has nothing to validate: give its [pairs] validation folders")
         self.clean = [_centre(picture, recipe.validation_crop) for picture in self._chosen(pictures)]

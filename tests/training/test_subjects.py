@@ -93,6 +93,8 @@ def test_held_out_pairs_are_validated_under_their_name(tiny: Recipe) -> None:
     assert found.score == pytest.approx(6.02, abs=0.01)
     assert [label for _, label in asked] == ["rain", "rain"]
     assert torch.equal(asked[0][0], truth)
+    named = Validation(replace(recipe, mix={"rain": 1.0}), [], {"rain": held})  # as a degradation is called
+    assert named.before()["rain"] == pytest.approx(16.09, abs=0.01)
     with pytest.raises(UsageError, match="nothing to validate"):
         Validation(recipe, [])
     with pytest.raises(UsageError, match="no pictures for validation"):
