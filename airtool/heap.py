@@ -14,8 +14,8 @@ def keep_heap() -> None:
     """Have glibc keep what is freed, so that the next layer of a network gets memory that is already mapped.
 
     By default every large tensor is mapped anew and handed back, and on a CPU the kernel spends as much time on
-    clearing its pages as the layer on computing: a network of many thin layers took up to 1.7 times as long, before strips. The
-    process then holds on to the largest amount that it ever used at once, until `return_heap`. Does nothing where the
+    clearing its pages as the layer on computing: a network takes up to 1.3 times as long (`docs/speed.md`). The process
+    then holds on to the largest amount that it ever used at once, until `return_heap`. Does nothing where the
     C library is another one.
     """
     if (mallopt := _function("mallopt")) is not None:
