@@ -98,7 +98,7 @@ class FeedForward(nn.Module):
 class DiffusionTransformerBlock(nn.Module):
     """x + attention(LN(x) + time), then x + FFN(LN(x) + time)."""
 
-    def __init__(self, channels: int, attention: nn.Module, config: DFTConfig) -> None:
+    def __init__(self, channels: int, attention: TransposedAttention, config: DFTConfig) -> None:
         super().__init__()
         self.norm1 = LayerNorm(channels, config.norm)
         self.attn = attention
@@ -106,8 +106,13 @@ class DiffusionTransformerBlock(nn.Module):
         self.ffn = FeedForward(channels, config.expansion, config.bias)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x) + time)
-        return in_strips(lambda part: part + self.ffn(self.norm2(part) + time), x, halo=0)
+        attention, values = self.attn.attend(x, lambda part: self.norm1(part) + time)
+
+        def rest(x: Tensor, values: Tensor) -> Tensor:
+            x = x + self.attn.hand_out(attention, values)
+            return x + self.ffn(self.norm2(x) + time)
+
+        return in_strips(rest, x, values, halo=0)
 
 
 class Stage(nn.ModuleList):

@@ -3,13 +3,15 @@
 All modules map (N, C, H, W) to (N, C', H', W'); any floating dtype. Convolutions pad with zeros and keep the size.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from airtool.networks.strips import in_strips
+from airtool.networks.mixing import hand_out
+from airtool.networks.strips import attend_in_strips, in_strips
 
 NormKind = Literal["WithBias", "BiasFree"]
 
@@ -61,11 +63,24 @@ class TransposedAttention(nn.Module):
         self.project_out = nn.Conv2d(channels, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        q, k, v = self.qkv_dwconv(self.qkv(x)).reshape(n, 3, self.heads, c // self.heads, h * w).unbind(1)
-        affinity = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)  # (n, heads, c', c')
-        out = (affinity * self.temperature).softmax(dim=-1) @ v
-        return self.project_out(out.reshape(n, c, h, w))
+        return self.hand_out(*self.attend(x, nn.Identity()))
+
+    def attend(self, x: Tensor, before: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """What `hand_out` takes: attention between channels (N, heads, C / heads, C / heads) and values (N, C, H, W).
+
+        before: layers that each pixel passes first.
+        """
+        cosines, values = attend_in_strips(lambda part: self.project(before(part)), x, self.heads)
+        return (cosines * self.temperature).softmax(dim=-1), values
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each of the shape of x."""
+        q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
+        return q, k, v
+
+    def hand_out(self, attention: Tensor, values: Tensor) -> Tensor:
+        """The block's result for values (N, C, H, W) of any H: each pixel's depends on its own values only."""
+        return hand_out(attention, values, self.project_out)
 
 
 class GatedFeedForward(nn.Module):
@@ -101,8 +116,13 @@ class TransformerBlock(nn.Module):
         self.ffn = GatedFeedForward(channels, expansion, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        return in_strips(lambda part: part + self.ffn(self.norm2(part)), x)
+        attention, values = self.attn.attend(x, self.norm1)
+
+        def rest(x: Tensor, values: Tensor) -> Tensor:
+            x = x + self.attn.hand_out(attention, values)
+            return x + self.ffn(self.norm2(x))
+
+        return in_strips(rest, x, values)
 
 
 class Downsample(nn.Module):

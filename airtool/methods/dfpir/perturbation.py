@@ -5,6 +5,7 @@ over channels drops the least similar tenth. Key names are those of the authors'
 """
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -13,7 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airtool.errors import AirtoolError
+from airtool.networks.mixing import hand_out, mix_channels
 from airtool.networks.restormer import GatedFeedForward, LayerNorm
+from airtool.networks.strips import attend_in_strips, in_strips
 
 Perturbation = Literal["shuffle", "attention"]
 
@@ -70,17 +73,25 @@ class SelectiveAttention(nn.Module):
         self.kv_dwconv = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels, bias=False)
         self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
 
-    def forward(self, perturbed: Tensor, feature: Tensor) -> Tensor:
-        """Both (N, C, H, W), and so is the result."""
-        n, c, h, w = feature.shape
-        q = self.q_dwconv(self.q(perturbed)).reshape(n, self.heads, c // self.heads, h * w)
-        k, v = self.kv_dwconv(self.kv(feature)).reshape(n, 2, self.heads, c // self.heads, h * w).unbind(1)
-        # At least in float32, also under autocast: with 8 bits many similarities would tie at the mask's edge.
-        precise = torch.promote_types(q.dtype, torch.float32)
-        with torch.autocast(feature.device.type, enabled=False):
-            affinity = F.normalize(q.to(precise), dim=-1) @ F.normalize(k.to(precise), dim=-1).transpose(-2, -1)
-            weights = self.mask(affinity * self.temperature).softmax(dim=-1) * self.attn4
-        return self.project_out((weights.to(v.dtype) @ v).reshape(n, c, h, w))
+    def attend(
+        self, feature: Tensor, perturb: Callable[[Tensor], Tensor], norm: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """What `hand_out` takes: attention (N, heads, C / heads, C / heads) and values (N, C, H, W).
+
+        perturb, norm: layers that each pixel of the feature (N, C, H, W) passes on the way to the queries, and on the
+        way to keys and values.
+        """
+
+        def project(part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            k, v = self.kv_dwconv(self.kv(norm(part))).chunk(2, dim=1)
+            return self.q_dwconv(self.q(perturb(part))), k, v
+
+        cosines, values = attend_in_strips(project, feature, self.heads)
+        return self.mask(cosines * self.temperature).softmax(dim=-1) * self.attn4, values
+
+    def hand_out(self, attention: Tensor, values: Tensor) -> Tensor:
+        """The result for values (N, C, H, W) of any H: each pixel's depends on its own values only."""
+        return hand_out(attention, values, self.project_out)
 
     def mask(self, logits: Tensor) -> Tensor:
         """Logits (..., queries, keys) with -inf at all but the `kept` largest of each row."""
@@ -111,7 +122,7 @@ class PerturbationBlock(nn.Module):
             self.gate = nn.Parameter(torch.zeros(labels, 2 * channels))
         self.conv1x1 = nn.Conv2d(channels, 2 * channels, 1)
         self.conv_out = nn.Conv2d(2 * channels, channels, 1)
-        self.select_attn: nn.Module | None = None
+        self.select_attn: SelectiveAttention | None = None
         if gamma is not None:
             self.norm1 = LayerNorm(channels)
             self.norm2 = LayerNorm(channels)
@@ -121,19 +132,26 @@ class PerturbationBlock(nn.Module):
 
     def forward(self, feature: Tensor, prompts: Tensor) -> Tensor:
         """prompts: (N,) int64, the number of each picture's label."""
-        y = self.perturb(feature, prompts)
-        if self.select_attn is not None:
-            y = self.select_attn(self.norm1(y), self.norm2(feature))
+        perturb, choose = self.perturbing(prompts), self.select_attn
+        if choose is None:
+            return in_strips(lambda part: self._fed(perturb(part)), feature)
+        attention, values = choose.attend(feature, lambda part: self.norm1(perturb(part)), self.norm2)
+        return in_strips(lambda part: self._fed(choose.hand_out(attention, part)), values)
+
+    def _fed(self, y: Tensor) -> Tensor:
         return y + self.ffn(self.norm3(y))
 
     def perturb(self, feature: Tensor, prompts: Tensor) -> Tensor:
-        """DGCPM, Q in the paper: expand to 2C channels, reorder them, reduce to C again.
+        """DGCPM, Q in the paper: expand to 2C channels, reorder them, reduce to C again."""
+        return self.perturbing(prompts)(feature)
+
+    def perturbing(self, prompts: Tensor) -> Callable[[Tensor], Tensor]:
+        """`perturb` for given prompts.
 
         For one picture that is one linear map of its channels, so the two convolutions and the order are multiplied
         out first: same numbers up to rounding, a quarter of the work, and labels can mix in a batch.
         """
-        n, c, h, w = feature.shape
-        with torch.autocast(feature.device.type, enabled=False):
+        with torch.autocast(prompts.device.type, enabled=False):
             expand, bias = self.conv1x1.weight.flatten(1), self.conv1x1.bias
             reduce, last_bias = self.conv_out.weight.flatten(1), self.conv_out.bias
             assert bias is not None
@@ -145,8 +163,7 @@ class PerturbationBlock(nn.Module):
                 expand, bias = gate[..., None] * expand, gate * bias
             product = (reduce @ expand).transpose(1, 2)  # (N, C in, C out)
             shift = F.linear(bias, reduce, last_bias)
-        rows = feature.permute(0, 2, 3, 1).reshape(n, h * w, c)  # a view of channels_last memory
-        return torch.baddbmm(shift[:, None], rows, product).view(n, h, w, c).permute(0, 3, 1, 2)
+        return lambda feature: mix_channels(feature, product, shift)
 
 
 def _check_order(block: nn.Module, _keys: Any) -> None:

@@ -17,6 +17,7 @@ from airtool.methods.up_restorer.queries import QueriedAttention
 from airtool.networks.c2f_dft import STAGES, DFTConfig, DiffusionTransformer, DiffusionTransformerBlock
 from airtool.networks.nafnet import NAFBlock
 from airtool.networks.restormer import TransposedAttention
+from airtool.networks.strips import in_strips
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,10 @@ class TimedNAFBlock(NAFBlock):
         nn.init.zeros_(self.time.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
-        return super().forward(x if time is None else x + self.time(time))
+        if time is None:
+            return super().forward(x)
+        shift = self.time(time)
+        return in_strips(lambda part: self._layers(part + shift), x)
 
 
 class UpRestorerNet(nn.Module):

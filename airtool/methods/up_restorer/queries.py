@@ -46,10 +46,6 @@ class QueriedAttention(TransposedAttention):
         super().__init__(channels, heads, bias)
         self.query = LearnableQuery(channels // heads)
 
-    def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        q, k, v = self.qkv_dwconv(self.qkv(x)).reshape(n, 3, self.heads, c // self.heads, h * w).unbind(1)
-        q = q + self.query().to(q.dtype)
-        affinity = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)
-        out = (affinity * self.temperature).softmax(dim=-1) @ v
-        return self.project_out(out.reshape(n, c, h, w))
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = super().project(x)
+        return q + self.query().to(q.dtype).repeat(self.heads, 1)[..., None], k, v
