@@ -105,23 +105,25 @@ class DiffusionTransformerBlock(nn.Module):
         self.norm2 = LayerNorm(channels, config.norm)
         self.ffn = FeedForward(channels, config.expansion, config.bias)
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, *, spend: bool = False) -> Tensor:
+        """spend: x may be overwritten."""
         attention, values = self.attn.attend(x, lambda part: self.norm1(part) + time)
 
         def rest(x: Tensor, values: Tensor) -> Tensor:
             x = x + self.attn.hand_out(attention, values)
             return x + self.ffn(self.norm2(x) + time)
 
-        return in_strips(rest, x, values, halo=0)
+        return in_strips(rest, x, values, halo=0, spend=spend)
 
 
 class Stage(nn.ModuleList):
     """Blocks of one level, one behind the other, all with the same time vector."""
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, *, spend: bool = False) -> Tensor:
+        """spend: x may be overwritten."""
         time = time_vector(t, x.shape[1]).to(x.dtype)
-        for block in self:
-            x = block(x, time)
+        for index, block in enumerate(self):
+            x = block(x, time, spend=spend or index > 0)
         return x
 
 
@@ -186,7 +188,7 @@ class DiffusionTransformer(nn.Module):
         y = self.reduce_chan_level2(torch.cat([self.up3_2(y), e2], 1))
         y = hand_on(2, self.decoder_level2(y, t), e2)
         y = self.mix_level1(torch.cat([self.up2_1(y), e1], 1))
-        y = self.decoder_level1(y, t)
+        y = self.decoder_level1(y, t, spend=True)
         if self.skip_conv is not None:
             y = y + self.skip_conv(embedded)
         return self.output(y)

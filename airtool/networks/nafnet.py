@@ -54,8 +54,9 @@ class NAFBlock(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return in_strips(self._layers, x) if self.sca is None else self._layers(x)
+    def forward(self, x: Tensor, *, spend: bool = False) -> Tensor:
+        """spend: x may be overwritten."""
+        return in_strips(self._layers, x, spend=spend) if self.sca is None else self._layers(x)
 
     def _layers(self, x: Tensor) -> Tensor:
         y = simple_gate(self.conv2(self.conv1(self.norm1(x))))

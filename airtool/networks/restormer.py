@@ -115,14 +115,15 @@ class TransformerBlock(nn.Module):
         self.norm2 = LayerNorm(channels, norm)
         self.ffn = GatedFeedForward(channels, expansion, bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, spend: bool = False) -> Tensor:
+        """spend: x may be overwritten."""
         attention, values = self.attn.attend(x, self.norm1)
 
         def rest(x: Tensor, values: Tensor) -> Tensor:
             x = x + self.attn.hand_out(attention, values)
             return x + self.ffn(self.norm2(x))
 
-        return in_strips(rest, x, values)
+        return in_strips(rest, x, values, spend=spend)
 
 
 class Downsample(nn.Module):

@@ -51,19 +51,25 @@ def strips_of(x: Tensor, halo: int) -> list[Strip]:
     return [Strip(max(top - halo, 0), top, bottom, min(bottom + halo, height)) for top, bottom in ends]
 
 
-def in_strips(layers: Callable[..., Tensor], x: Tensor, *beside: Tensor, halo: int = 1) -> Tensor:
+def in_strips(layers: Callable[..., Tensor], x: Tensor, *beside: Tensor, halo: int = 1, spend: bool = False) -> Tensor:
     """layers(x, *beside), computed strip by strip where that pays.
 
     layers: from tensors (N, C, H, W) of any H to one (N, C', H, W); every row of its result depends on the same row and
     on at most `halo` rows on each side, of all its tensors, and on whether these are the last ones. beside: maps of the
-    same H and W.
+    same H and W. spend: nobody needs x afterwards, so the result may take its place.
     """
     strips = strips_of(x, halo)
     if len(strips) == 1:
         return layers(x, *beside)
     whole: Tensor | None = None
+    above = x[:, :, :0]  # rows of x that the result has overwritten already
     for strip in strips:
-        made = strip.own(layers(strip.seen(x), *map(strip.seen, beside)))
+        part = torch.cat([above, x[:, :, strip.top : strip.last]], 2) if above.shape[2] else strip.seen(x)
+        made = strip.own(layers(part, *map(strip.seen, beside)))
+        if spend and whole is None and made.shape[1] == x.shape[1] and made.dtype == x.dtype:
+            whole = x
+        if whole is x and halo:
+            above = x[:, :, max(strip.bottom - halo, 0) : strip.bottom].clone()
         whole = _put(whole, made, strip, x.shape[2])
     assert whole is not None
     return whole

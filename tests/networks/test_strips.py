@@ -10,6 +10,7 @@ from airtool.networks import strips
 from airtool.networks.c2f_dft import DFTConfig, DiffusionTransformerBlock
 from airtool.networks.nafnet import NAFBlock
 from airtool.networks.restormer import TransformerBlock, TransposedAttention
+from airtool.networks.stages import stage
 
 CHANNELS, HEIGHT, WIDTH = 8, 75, 24
 
@@ -49,8 +50,12 @@ def test_every_block_gives_the_same_in_strips(number: int, monkeypatch: pytest.M
         monkeypatch.setattr(strips, "STRIP_BYTES", 1)
         monkeypatch.setattr(strips, "LEAST_ROWS", 7)
         cut = block(feature(), *beside)
+        x = feature()
+        spent = block(x, *beside, spend=True)
     assert cut.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(cut, whole, rtol=0, atol=2e-6)
+    assert torch.equal(spent, cut)
+    assert spent.data_ptr() == x.data_ptr()
 
 
 def test_what_a_strip_sees(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +78,44 @@ def test_what_a_strip_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     heights.clear()
     strips.in_strips(layers, x)  # with gradients, cut pieces would cost what they save
     assert heights == [HEIGHT]
+
+
+def test_attention_gathered_from_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the formula over the whole picture; every row of the values in its place."""
+    attention = shaken(TransposedAttention(CHANNELS, 2))
+    x = 3 * feature()
+    q, k, v = attention.qkv_dwconv(attention.qkv(x)).reshape(1, 3, 2, CHANNELS // 2, -1).unbind(1)
+    expected = nn.functional.normalize(q, dim=-1) @ nn.functional.normalize(k, dim=-1).transpose(-2, -1)
+    handed = attention.project_out(((expected * attention.temperature).softmax(-1) @ v).reshape(x.shape))
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    with torch.inference_mode():
+        assert len(strips.strips_of(x, 1)) == 5
+        cosines, values = strips.attend_in_strips(attention.project, x, heads=2)
+        torch.testing.assert_close(attention(x), handed, rtol=0, atol=2e-6)
+    torch.testing.assert_close(cosines, expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(values.reshape(v.shape), v, rtol=0, atol=2e-6)
+
+
+def test_channels_without_any_value_have_no_direction() -> None:
+    def project(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return 0 * x, x, x
+
+    x = feature().requires_grad_()
+    cosines, _ = strips.attend_in_strips(project, x, heads=2)
+    cosines.sum().backward()
+    assert not cosines.any()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+def test_what_is_spent_is_the_first_input_of_no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1)
+    run = shaken(stage("nafnet", 3, CHANNELS, 1, 1.0, False, "WithBias"))
+    x = feature()
+    with torch.inference_mode():
+        once, again = run(x), run(x)
+    assert torch.equal(once, again)
+    assert torch.equal(x, feature())
 
 
 def test_too_small_a_halo_shows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from airtool.methods.autodir.conditions import Modulation
 from airtool.networks.restormer import Downsample, Upsample
-from airtool.networks.stages import stage
+from airtool.networks.stages import Blocks, stage
 
 
 class Corrector(nn.Module):
@@ -34,7 +34,7 @@ class Corrector(nn.Module):
         self.pack = pack
         b1, b2, b3, b4 = counts
 
-        def blocks(count: int, channels: int) -> nn.Sequential:
+        def blocks(count: int, channels: int) -> Blocks:
             return stage("nafnet", count, channels, 1, 1.0, False, "WithBias")
 
         self.entry = nn.Conv2d(6 * pack**2, dim, 3, padding=1)
@@ -75,8 +75,8 @@ class Corrector(nn.Module):
         y = told(self.latent(told(self.down3_4(e3), 3)), 4)
         y = self.decoder_level3(self.reduce_chan_level3(torch.cat([self.up4_3(y), e3], 1)))
         y = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(y), e2], 1)))
-        y = self.decoder_level1(self.reduce_chan_level1(torch.cat([self.up2_1(y), e1], 1)))
-        learned = self.output(self.refinement(y))
+        y = self.decoder_level1(self.reduce_chan_level1(torch.cat([self.up2_1(y), e1], 1)), spend=True)
+        learned = self.output(self.refinement(y, spend=True))
         if self.pack > 1:
             learned = F.pixel_shuffle(learned, self.pack)
         return degraded - diffused + learned

@@ -61,10 +61,12 @@ class ModulatedBlock(NAFBlock):
         super().__init__(channels, channel_attention=False)
         self.modulation = zeroed(nn.Linear(embedding, 4 * channels))
 
-    def forward(self, x: Tensor, embedding: Tensor | None = None, bridge: Modulation | None = None) -> Tensor:
-        """x: (N, C, H, W). embedding: (N, E). bridge: maps of the shape of x."""
+    def forward(
+        self, x: Tensor, embedding: Tensor | None = None, bridge: Modulation | None = None, *, spend: bool = False
+    ) -> Tensor:
+        """x: (N, C, H, W). embedding: (N, E). bridge: maps of the shape of x. spend: x may be overwritten."""
         if embedding is None:
-            return super().forward(x)
+            return super().forward(x, spend=spend)
         shift, scale, gate, second = self.modulation(embedding).to(x.dtype)[..., None, None].chunk(4, dim=1)
 
         def layers(x: Tensor, *maps: Tensor) -> Tensor:
@@ -76,7 +78,8 @@ class ModulatedBlock(NAFBlock):
             y = self.conv5(simple_gate(self.conv4(self.norm2(x))))
             return x + y * (self.gamma.to(y.dtype) * (1 + second))
 
-        return in_strips(layers, x, *(() if bridge is None else (bridge.shift, bridge.scale, bridge.gate)))
+        maps = () if bridge is None else (bridge.shift, bridge.scale, bridge.gate)
+        return in_strips(layers, x, *maps, spend=spend)
 
 
 class Stage(nn.ModuleList):
@@ -85,9 +88,10 @@ class Stage(nn.ModuleList):
     def __init__(self, count: int, channels: int, embedding: int) -> None:
         super().__init__([ModulatedBlock(channels, embedding) for _ in range(count)])
 
-    def forward(self, x: Tensor, embedding: Tensor, bridge: Modulation | None = None) -> Tensor:
-        for index, block in enumerate(self, 1):
-            x = block(x, embedding, bridge if index == len(self) else None)
+    def forward(self, x: Tensor, embedding: Tensor, bridge: Modulation | None = None, *, spend: bool = False) -> Tensor:
+        """spend: x may be overwritten."""
+        for index, block in enumerate(self):
+            x = block(x, embedding, bridge if index == len(self) - 1 else None, spend=spend or index > 0)
         return x
 
 
@@ -147,5 +151,5 @@ class LocalUNet(nn.Module):
         y = self.decoder_level3(self.reduce_chan_level3(torch.cat([self.up4_3(y), e3], 1)), vector)
         y = self.decoder_attention3(y, tokens)
         y = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(y), e2], 1)), vector)
-        y = self.decoder_level1(self.mix_level1(torch.cat([self.up2_1(y), e1], 1)), vector)
+        y = self.decoder_level1(self.mix_level1(torch.cat([self.up2_1(y), e1], 1)), vector, spend=True)
         return self.output(y)

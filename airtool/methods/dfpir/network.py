@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from airtool.methods.dfpir.perturbation import Perturbation, PerturbationBlock
 from airtool.methods.dfpir.prompts import PAPER_LABELS
 from airtool.networks.restormer import Downsample, NormKind, Upsample
-from airtool.networks.stages import BlockKind, stage
+from airtool.networks.stages import BlockKind, Blocks, stage
 
 LARGEST_DIM = 128
 """Up to here the orders' indices are below 2048 and so survive a float16 weights file exactly."""
@@ -83,7 +83,7 @@ class DFPIRNet(nn.Module):
         ndr_like = config.block == "nafnet"
         bias = config.bias and not ndr_like
 
-        def blocks(count: int, channels: int, heads: int) -> nn.Sequential:
+        def blocks(count: int, channels: int, heads: int) -> Blocks:
             return stage(config.block, count, channels, heads, config.expansion, config.bias, config.norm)
 
         def perturb(channels: int, heads: int) -> PerturbationBlock:
@@ -126,5 +126,5 @@ class DFPIRNet(nn.Module):
         y = torch.cat([self.up3_2(y), self.encoder_shuffle_channel2(e2, prompts)], 1)
         y = self.decoder_level2(self.reduce_chan_level2(y))
         y = torch.cat([self.up2_1(y), self.encoder_shuffle_channel1(e1, prompts)], 1)
-        y = self.decoder_level1(self.reduce_chan_level1(y))
-        return x + self.output(self.refinement(y))
+        y = self.decoder_level1(self.reduce_chan_level1(y), spend=True)
+        return x + self.output(self.refinement(y, spend=True))

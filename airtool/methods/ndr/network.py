@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from airtool.networks.restormer import Downsample, NormKind, Upsample
-from airtool.networks.stages import BlockKind, stage
+from airtool.networks.stages import BlockKind, Blocks, stage
 
 Recognised = tuple[Tensor, Tensor, Tensor]
 """U1, U2, U3: what DQ recognised at each level, finest first."""
@@ -158,7 +158,7 @@ class SkipConnection(nn.Module):
         return (out + feature if self.residual else out), recognised
 
 
-def _stage(config: NDRConfig, count: int, channels: int, heads: int) -> nn.Sequential:
+def _stage(config: NDRConfig, count: int, channels: int, heads: int) -> Blocks:
     return stage(config.block, count, channels, heads, config.expansion, config.bias, config.norm)
 
 
@@ -185,12 +185,12 @@ class RestorationNet(nn.Module):
             self.res_connect2 = SkipConnection(config, 2 * c)
             self.res_connect3 = SkipConnection(config, 4 * c)
         self.up3 = Upsample(8 * c)
-        self.block_up3 = nn.Sequential(nn.Conv2d(8 * c, 4 * c, 1, bias=reduce_bias), *_stage(config, b3, 4 * c, h3))
+        self.block_up3 = Blocks(nn.Conv2d(8 * c, 4 * c, 1, bias=reduce_bias), *_stage(config, b3, 4 * c, h3))
         self.up2 = Upsample(4 * c)
-        self.block_up2 = nn.Sequential(nn.Conv2d(4 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b2, 2 * c, h2))
+        self.block_up2 = Blocks(nn.Conv2d(4 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b2, 2 * c, h2))
         self.up1 = Upsample(2 * c)
         # The full-resolution decoder keeps 2C channels, unlike Restormer's a 1x1 convolution stands here too.
-        self.block_up1 = nn.Sequential(nn.Conv2d(2 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b1, 2 * c, h1))
+        self.block_up1 = Blocks(nn.Conv2d(2 * c, 2 * c, 1, bias=reduce_bias), *_stage(config, b1, 2 * c, h1))
         self.refinement = _stage(config, config.refinement_blocks, 2 * c, h1)
         self.reconstruction = nn.Conv2d(2 * c, 3, 3, padding=1)
 
@@ -216,5 +216,5 @@ class RestorationNet(nn.Module):
         y = self.block_up3(torch.cat([s3, self.up3(y)], 1))
         y = self.block_up2(torch.cat([s2, self.up2(y)], 1))
         y = self.block_up1(torch.cat([s1, self.up1(y)], 1))
-        y = self.reconstruction(self.refinement(y))
+        y = self.reconstruction(self.refinement(y, spend=True))
         return (y + x if self.residual else y), recognised

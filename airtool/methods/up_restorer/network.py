@@ -71,11 +71,11 @@ class TimedNAFBlock(NAFBlock):
         nn.init.zeros_(self.time.weight)
         nn.init.zeros_(self.time.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor | None = None, *, spend: bool = False) -> Tensor:
         if time is None:
-            return super().forward(x)
+            return super().forward(x, spend=spend)
         shift = self.time(time)
-        return in_strips(lambda part: self._layers(part + shift), x)
+        return in_strips(lambda part: self._layers(part + shift), x, spend=spend)
 
 
 class UpRestorerNet(nn.Module):
