@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airtool.networks.restormer import Downsample, LayerNorm, NormKind, TransposedAttention, Upsample
-from airtool.networks.strips import in_strips
+from airtool.networks.strips import in_strips, joined
 
 StageFactory = Callable[[str, int, int, int], list[nn.Module]]
 """(name of the stage, published number of blocks, channels, heads) -> blocks that map (feature (N, C, H, W), time
@@ -183,11 +183,11 @@ class DiffusionTransformer(nn.Module):
         e3 = self.encoder_level3(self.down2_3(e2), t)
         e4 = self.down3_4(e3)
         y = hand_on(4, self.latent(e4, t), e4)
-        y = self.reduce_chan_level3(torch.cat([self.up4_3(y), e3], 1))
+        y = joined(self.reduce_chan_level3, self.up4_3(y), e3)
         y = hand_on(3, self.decoder_level3(y, t), e3)
-        y = self.reduce_chan_level2(torch.cat([self.up3_2(y), e2], 1))
+        y = joined(self.reduce_chan_level2, self.up3_2(y), e2)
         y = hand_on(2, self.decoder_level2(y, t), e2)
-        y = self.mix_level1(torch.cat([self.up2_1(y), e1], 1))
+        y = joined(self.mix_level1, self.up2_1(y), e1)
         y = self.decoder_level1(y, t, spend=True)
         if self.skip_conv is not None:
             y = y + self.skip_conv(embedded)

@@ -6,17 +6,20 @@ from torch import Tensor, nn
 
 from airtool.networks.nafnet import NAFBlock
 from airtool.networks.restormer import NormKind, TransformerBlock
+from airtool.networks.strips import joined
 
 BlockKind = Literal["restormer", "nafnet"]
 
 
 class Blocks(nn.Sequential):
-    """Blocks on (N, C, H, W), one behind the other; a convolution may come first."""
+    """Blocks on (N, C, H, W), one behind the other; a 1x1 convolution may come first."""
 
-    def forward(self, x: Tensor, *, spend: bool = False) -> Tensor:
-        """spend: x may be overwritten; what a block hands to the next one may be in any case."""
+    def forward(self, *maps: Tensor, spend: bool = False) -> Tensor:
+        """maps: several where a convolution comes first, which takes them side by side. spend: a single one may be
+        overwritten; what a block hands to the next one may be in any case."""
+        x = maps[0]
         for index, layer in enumerate(self):
-            x = layer(x) if isinstance(layer, nn.Conv2d) else layer(x, spend=spend or index > 0)
+            x = joined(layer, *maps) if isinstance(layer, nn.Conv2d) else layer(x, spend=spend or index > 0)
         return x
 
 

@@ -75,6 +75,11 @@ def in_strips(layers: Callable[..., Tensor], x: Tensor, *beside: Tensor, halo: i
     return whole
 
 
+def joined(layer: Callable[[Tensor], Tensor], *maps: Tensor) -> Tensor:
+    """layer(torch.cat(maps, 1)) for a layer that takes each pixel by itself; the whole of the maps is never copied."""
+    return in_strips(lambda *parts: layer(torch.cat(parts, 1)), *maps, halo=0)
+
+
 def attend_in_strips(
     project: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], x: Tensor, heads: int
 ) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from airtool.methods.autodir.conditions import Modulation
 from airtool.networks.restormer import Downsample, Upsample
 from airtool.networks.stages import Blocks, stage
+from airtool.networks.strips import joined
 
 
 class Corrector(nn.Module):
@@ -73,9 +74,9 @@ class Corrector(nn.Module):
         e2 = told(self.encoder_level2(self.down1_2(e1)), 1)
         e3 = told(self.encoder_level3(self.down2_3(e2)), 2)
         y = told(self.latent(told(self.down3_4(e3), 3)), 4)
-        y = self.decoder_level3(self.reduce_chan_level3(torch.cat([self.up4_3(y), e3], 1)))
-        y = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(y), e2], 1)))
-        y = self.decoder_level1(self.reduce_chan_level1(torch.cat([self.up2_1(y), e1], 1)), spend=True)
+        y = self.decoder_level3(joined(self.reduce_chan_level3, self.up4_3(y), e3))
+        y = self.decoder_level2(joined(self.reduce_chan_level2, self.up3_2(y), e2))
+        y = self.decoder_level1(joined(self.reduce_chan_level1, self.up2_1(y), e1), spend=True)
         learned = self.output(self.refinement(y, spend=True))
         if self.pack > 1:
             learned = F.pixel_shuffle(learned, self.pack)

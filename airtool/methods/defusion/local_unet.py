@@ -17,7 +17,7 @@ from airtool.methods.defusion.bridge import Bridge, Modulation, zeroed
 from airtool.methods.defusion.time_embedding import TimeEmbedding
 from airtool.networks.nafnet import NAFBlock, simple_gate
 from airtool.networks.restormer import Downsample, Upsample
-from airtool.networks.strips import in_strips
+from airtool.networks.strips import in_strips, joined
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ class LocalUNet(nn.Module):
         e3 = self.encoder_attention3(e3, tokens)
         y = self.latent(self.down3_4(e3), vector, bridge(3))
         y = self.latent_attention(y, tokens)
-        y = self.decoder_level3(self.reduce_chan_level3(torch.cat([self.up4_3(y), e3], 1)), vector)
+        y = self.decoder_level3(joined(self.reduce_chan_level3, self.up4_3(y), e3), vector)
         y = self.decoder_attention3(y, tokens)
-        y = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(y), e2], 1)), vector)
-        y = self.decoder_level1(self.mix_level1(torch.cat([self.up2_1(y), e1], 1)), vector, spend=True)
+        y = self.decoder_level2(joined(self.reduce_chan_level2, self.up3_2(y), e2), vector)
+        y = self.decoder_level1(joined(self.mix_level1, self.up2_1(y), e1), vector, spend=True)
         return self.output(y)

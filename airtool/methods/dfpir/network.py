@@ -8,13 +8,13 @@ initialised: each prompt stands for one fixed order of channels a level. This ne
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from airtool.methods.dfpir.perturbation import Perturbation, PerturbationBlock
 from airtool.methods.dfpir.prompts import PAPER_LABELS
 from airtool.networks.restormer import Downsample, NormKind, Upsample
 from airtool.networks.stages import BlockKind, Blocks, stage
+from airtool.networks.strips import joined
 
 LARGEST_DIM = 128
 """Up to here the orders' indices are below 2048 and so survive a float16 weights file exactly."""
@@ -121,10 +121,13 @@ class DFPIRNet(nn.Module):
         e2 = self.encoder_level2(self.down1_2(e1))
         e3 = self.encoder_level3(self.down2_3(e2))
         y = self.latent_shuffle_channel(self.latent(self.down3_4(e3)), prompts)
-        y = torch.cat([self.up4_3(y), self.encoder_shuffle_channel3(e3, prompts)], 1)
-        y = self.decoder_level3(self.reduce_chan_level3(y))
-        y = torch.cat([self.up3_2(y), self.encoder_shuffle_channel2(e2, prompts)], 1)
-        y = self.decoder_level2(self.reduce_chan_level2(y))
-        y = torch.cat([self.up2_1(y), self.encoder_shuffle_channel1(e1, prompts)], 1)
-        y = self.decoder_level1(self.reduce_chan_level1(y), spend=True)
+        y = self.decoder_level3(
+            joined(self.reduce_chan_level3, self.up4_3(y), self.encoder_shuffle_channel3(e3, prompts))
+        )
+        y = self.decoder_level2(
+            joined(self.reduce_chan_level2, self.up3_2(y), self.encoder_shuffle_channel2(e2, prompts))
+        )
+        y = self.decoder_level1(
+            joined(self.reduce_chan_level1, self.up2_1(y), self.encoder_shuffle_channel1(e1, prompts)), spend=True
+        )
         return x + self.output(self.refinement(y, spend=True))

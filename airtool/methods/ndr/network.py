@@ -206,15 +206,14 @@ class RestorationNet(nn.Module):
         e2 = self.block2(self.pool1(e1))
         e3 = self.block3(self.pool2(e2))
         y = self.bottom(self.pool3(e3))
-        s1, s2, s3 = e1, e2, e3
         recognised: Recognised | None = None
         if self.recognises:
-            s1, u1 = self.res_connect1(e1, self.dr)
-            s2, u2 = self.res_connect2(e2, self.dr)
-            s3, u3 = self.res_connect3(e3, self.dr)
+            e1, u1 = self.res_connect1(e1, self.dr)
+            e2, u2 = self.res_connect2(e2, self.dr)
+            e3, u3 = self.res_connect3(e3, self.dr)
             recognised = u1, u2, u3
-        y = self.block_up3(torch.cat([s3, self.up3(y)], 1))
-        y = self.block_up2(torch.cat([s2, self.up2(y)], 1))
-        y = self.block_up1(torch.cat([s1, self.up1(y)], 1))
+        y = self.block_up3(e3, self.up3(y))
+        y = self.block_up2(e2, self.up2(y))
+        y = self.block_up1(e1, self.up1(y))
         y = self.reconstruction(self.refinement(y, spend=True))
         return (y + x if self.residual else y), recognised
