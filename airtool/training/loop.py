@@ -14,6 +14,7 @@ from airtool.errors import AirtoolError, UsageError, missing_extra
 from airtool.heap import keep_heap
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.weights import write_weights
+from airtool.native import native_bf16
 from airtool.training.checkpoint import load_checkpoint, plain_recipe, save_checkpoint
 from airtool.training.data import SampleMaker, load_folder, load_pairs
 from airtool.training.ema import EMA
@@ -70,14 +71,6 @@ def learning_rate(recipe: Recipe, step: int) -> float:
     progress = min(1.0, (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup))
     span = recipe.learning_rate - recipe.final_learning_rate
     return recipe.final_learning_rate + span * 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def bf16_pays(device: torch.device) -> bool:
-    """Whether bfloat16 is native: emulated on a CPU it is many times slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(device.type == "cpu" and native is not None and native())
 
 
 def train(recipe: Recipe, options: Options, say: Say) -> Outcome:
@@ -159,7 +152,7 @@ class _Run:
         self.step, self.best = 0, -math.inf
         self.precision = options.precision
         if self.precision == "auto":
-            self.precision = "bf16" if bf16_pays(self.device) else "fp32"
+            self.precision = "bf16" if native_bf16(self.device) else "fp32"
         if self.checkpoint.exists():
             self._resume()
         self.before = self.validation.before() if objective.relative else {}

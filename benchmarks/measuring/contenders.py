@@ -22,8 +22,9 @@ from airtool.images.decode import read
 from airtool.images.picture import Picture
 from airtool.methods.registry import METHODS, load_method, method_class, preset_config
 from airtool.methods.weights import embedded, embedded_path, write_weights
+from airtool.native import native_bf16
 
-PLAIN, OURS, UNKEPT, OPENVINO = "plain", "airtool", "airtool, heap not kept", "openvino"
+PLAIN, OURS, UNKEPT, BF16, OPENVINO = "plain", "airtool", "airtool, heap not kept", "airtool, bf16", "openvino"
 """Names of the contenders."""
 
 UNCONVERTED = {
@@ -79,6 +80,8 @@ def line_up(case: Case) -> tuple[tuple[str, ...], dict[str, str]]:
     cpu = case.device == "cpu"
     if cpu and sys.platform.startswith("linux"):
         names.append(UNKEPT)
+    if cpu and native_bf16(torch.device(case.device)):
+        names.append(BF16)
     if not cpu:
         left_out[OPENVINO] = "on CPUs only"
     elif case.method in UNCONVERTED:
@@ -92,8 +95,9 @@ def line_up(case: Case) -> tuple[tuple[str, ...], dict[str, str]]:
 
 def restorer(case: Case, name: str, threads: int) -> Restore:
     """The contender called `name`, ready to restore pictures of any size (ours) or of the case's (rivals)."""
-    if name in (OURS, UNKEPT):
-        settings = Settings(device=case.device, precision="fp32", tile=case.tile, degradation=case.degradation)
+    if name in (OURS, UNKEPT, BF16):
+        precision = "bf16" if name == BF16 else "fp32"
+        settings = Settings(device=case.device, precision=precision, tile=case.tile, degradation=case.degradation)
         # Once kept, a process's heap stays kept: this has to be the first session of its process.
         with patch("airtool.engine.session.keep_heap") if name == UNKEPT else nullcontext():
             session = open_with(settings, case.method, case.weights)

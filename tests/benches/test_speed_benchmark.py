@@ -126,7 +126,7 @@ def test_what_the_rival_does_not_have_is_refused(rgb: np.ndarray) -> None:
 class Fake:
     """Processes of contenders: each takes its own time, and airtool gives something else in tiles and whole."""
 
-    SECONDS: ClassVar = {"plain": 3.0, "airtool": 1.0, "airtool, heap not kept": 2.0}
+    SECONDS: ClassVar = {"plain": 3.0, "airtool": 1.0, "airtool, heap not kept": 2.0, "airtool, bf16": 0.5}
 
     def __init__(self, tiled: float, whole: float) -> None:
         self.differences = {None: tiled, 0: whole}
@@ -146,8 +146,9 @@ class Fake:
 
 @pytest.fixture
 def uninstalled(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO is not here."""
+    """OpenVINO is not here, bfloat16 is."""
     monkeypatch.setattr(import_module("measuring.contenders"), "find_spec", lambda name: None)
+    monkeypatch.setattr(import_module("measuring.contenders"), "native_bf16", lambda device: True)
 
 
 @pytest.mark.usefixtures("uninstalled")
@@ -158,12 +159,14 @@ def test_contenders_are_compared_by_turns(script: ModuleType, monkeypatch: pytes
     found = pairs.compare(case("ndr", "small", "w.safetensors", 32, 32), 2, 1)
     names = list(Fake.SECONDS)
     assert list(found["contenders"]) == names
-    _, ours, unkept = found["contenders"].values()
+    _, ours, unkept, rough = found["contenders"].values()
     assert ours["difference"] == {"as_run": pytest.approx(0.002, rel=1e-3), "whole": 0.0}
     assert (ours["faster"]["median"], unkept["faster"]["median"]) == (3.0, 1.5)
+    assert rough["faster"]["median"] == 6.0
+    assert rough["difference"]["whole"] == pytest.approx(0.002, rel=1e-3), "bfloat16 may differ"
     assert found["heap"] == {"median": 2.0, "from": 2.0, "to": 2.0}
     assert (found["gflop"], ours["added_mib"], ours["seconds"]) == (1.0, 8, [1.0, 1.0])
-    assert fake.turns[-6:] == [*names, *names[1:], names[0]]
+    assert fake.turns[-8:] == [*names, *names[1:], names[0]]
     facts = {"facts": {"processor": "P", "threads": 1, "date": "D", "load": None, "versions": {}, "sha256": "S"}}
     *table, _, heap = import_module("measuring.page").networks([{**found, **facts}]).splitlines()
     assert len({line.count("|") for line in table}) == 1
@@ -180,12 +183,15 @@ def test_who_can_run(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Non
     case = contenders.Case("ndr", "small", "w.safetensors", 32, 32)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(contenders, "find_spec", lambda name: object())
-    every = ("plain", "airtool", "airtool, heap not kept", "openvino")
+    monkeypatch.setattr(contenders, "native_bf16", lambda device: True)
+    every = ("plain", "airtool", "airtool, heap not kept", "airtool, bf16", "openvino")
     assert contenders.line_up(case) == (every, {})
     for name in METHODS:
         names, left_out = contenders.line_up(replace(case, method=name))
-        assert name == "ndr" or (names == every[:3] and "network" in left_out["openvino"])
+        assert name == "ndr" or (names == every[:4] and "network" in left_out["openvino"])
     assert contenders.line_up(replace(case, device="cuda:0")) == (every[:2], {"openvino": "on CPUs only"})
+    monkeypatch.setattr(contenders, "native_bf16", lambda device: False)
+    assert contenders.line_up(case) == ((*every[:3], "openvino"), {})
 
 
 def faults(process: Any) -> int:
