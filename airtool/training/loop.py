@@ -24,7 +24,7 @@ from airtool.training.samples import batches
 from airtool.training.start import start_from
 from airtool.training.stopping import postponed
 from airtool.training.subjects import subject, subject_config
-from airtool.training.validation import Validation
+from airtool.training.validation import held_out
 
 Say = Callable[[str], None]
 
@@ -118,18 +118,7 @@ class _Run:
             if name in recipe.mix
         }
         self.maker = SampleMaker(recipe, clean, pairs)
-        held_out = {
-            name: load_pairs(
-                options.data / each.validation_degraded,
-                options.data / each.validation_ground_truth,
-                each.use,
-                each.label,
-            )
-            for name, each in recipe.pairs.items()
-            if name in recipe.mix and each.validation_degraded
-        }
-        pictures = load_folder(options.data / recipe.validation) if recipe.validation else []
-        self.validation = Validation(recipe, pictures, held_out)
+        self.validation = held_out(recipe, options.data)
         torch.manual_seed(recipe.seed)
         self.config = subject_config(recipe.method, recipe.preset)
         self.checkpoint = options.out / "checkpoint.pt"

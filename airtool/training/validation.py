@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from airtool.degradations import DEGRADATIONS
 from airtool.degradations.compose import Step, compose, picture_rng, shown_steps
 from airtool.errors import UsageError
 from airtool.methods.objective import Objective, psnr
-from airtool.training.data import PairedPictures, Pixels, Stored
+from airtool.training.data import PairedPictures, Pixels, Stored, load_folder, load_pairs
 from airtool.training.recipe import CLEAN, Recipe
 
 _Each = TypeVar("_Each")
@@ -104,6 +105,16 @@ class Validation:
             title, score = "mean", _mean(list(figures.values()))
             parts = [f"{kind} {figure:.2f}" for kind, figure in figures.items()]
         return Report(figures, title, score, f"{title} {score:.3f} {unit}  {'  '.join(parts)}")
+
+
+def held_out(recipe: Recipe, data: Path) -> Validation:
+    """The validation of a recipe whose folders lie in `data`. Raises UsageError for folders that do not fit."""
+    pairs = {
+        name: load_pairs(data / each.validation_degraded, data / each.validation_ground_truth, each.use, each.label)
+        for name, each in recipe.pairs.items()
+        if name in recipe.mix and each.validation_degraded
+    }
+    return Validation(recipe, load_folder(data / recipe.validation) if recipe.validation else [], pairs)
 
 
 def gains(figures: Mapping[str, float], before: Mapping[str, float]) -> float:
