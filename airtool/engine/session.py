@@ -216,7 +216,7 @@ class Session:
         height, width = rgb.shape[:2]
         multiple = self.method.facts.size_multiple
         if self.settings.tile is None:
-            pixels = activation_budget(self.device) // self.method.bytes_per_pixel()
+            pixels = activation_budget(self.device) // self.method.bytes_per_pixel(strips=self.device.type == "cpu")
             largest = tile_shape(height, width, pixels, multiple)
         elif self.settings.tile == 0:
             largest = round_up(height, multiple), round_up(width, multiple)

@@ -55,8 +55,11 @@ class Method(Protocol):
         """
         ...
 
-    def bytes_per_pixel(self) -> int:
-        """Peak activation memory of ``restore`` in bytes for each input pixel of a float32 batch of one."""
+    def bytes_per_pixel(self, strips: bool) -> int:
+        """Peak activation memory of ``restore`` in bytes for each input pixel of a float32 batch of one.
+
+        strips: whether local layers go through the picture in strips (`airtool.networks.strips`), as on CPUs.
+        """
         ...
 
 

@@ -76,7 +76,7 @@ class FakeMethod:
         answer = self.hook(pictures, request) if self.hook else None
         return self.network(pictures) if answer is None else answer
 
-    def bytes_per_pixel(self) -> int:
+    def bytes_per_pixel(self, strips: bool) -> int:
         return 1000
 
     def check(self, degradation: tuple[str, ...]) -> None:

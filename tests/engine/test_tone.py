@@ -131,7 +131,7 @@ class Dry:
         median = padded.unfold(3, 5, 1).median(dim=-1).values
         return torch.where(pictures - median > 0.05, median, pictures)
 
-    def bytes_per_pixel(self) -> int:
+    def bytes_per_pixel(self, strips: bool) -> int:
         return 100
 
 

@@ -105,10 +105,12 @@ class AutoDIRMethod:
         dominant = max(request.shares, key=lambda item: item[1], default=("", 0.0))[0]
         return self.config.low_resolution_weight if dominant == LOW_RESOLUTION else 1.0
 
-    def bytes_per_pixel(self) -> int:
+    def bytes_per_pixel(self, strips: bool) -> int:
         if isinstance(self.config, AutoDIRConfig):
-            # The peak is in the correction's finest decoder, as in NDR-Restore's, with two pictures more.
-            return 4 * (2 * self.config.corrector_dim * 9 // self.config.corrector_pack**2 + 6)
+            # The peak is in the correction's finest decoder, as in NDR-Restore's, with two pictures more; measured in
+            # strips: 3.6 tensors of 2 * dim channels.
+            tensors = 5 if strips else 9
+            return 4 * (2 * self.config.corrector_dim * tensors // self.config.corrector_pack**2 + 6)
         # The autoencoder's finest level: its convolutions unfold nine times as much as they hold.
         return 4 * self.config.vae_widths[0] * 12
 

@@ -123,11 +123,12 @@ class DefusionMethod:
     def _wanted(self, request: Request) -> Wanted:
         return wanted_steps(request.degradation, self.config.names)
 
-    def bytes_per_pixel(self) -> int:
+    def bytes_per_pixel(self, strips: bool) -> int:
         # Peaks measured on a CPU, in float32 tensors of 2 * dim channels, the decoder's at full resolution: 14.4 with
-        # local blocks and 7.7 with the published ones. Plus a reserve.
+        # local blocks, in strips 4.5, and 7.7 with the published ones, which have none. Plus a reserve.
         unet = self.config.unet
-        return 4 * 2 * unet.dim * (16 if isinstance(unet, LocalUNetConfig) else 9)
+        local = isinstance(unet, LocalUNetConfig)
+        return 4 * 2 * unet.dim * ((5 if strips else 16) if local else 9)
 
     @classmethod
     def config_from(cls, values: Mapping[str, Any]) -> DefusionConfig:

@@ -56,10 +56,11 @@ class DFPIRMethod:
         number = self.config.labels.index(label)
         return self.network(pictures, torch.full((pictures.shape[0],), number, device=pictures.device))
 
-    def bytes_per_pixel(self) -> int:
-        # Peaks measured on a CPU (PyTorch's profiler): 7.9 and 15.5 float32 tensors of the decoder's 2 * dim channels,
-        # in the blocks of the full-resolution decoder, not in the perturbation blocks. Plus a reserve.
-        return 4 * 2 * self.config.dim * (9 if self.config.block == "nafnet" else 17)
+    def bytes_per_pixel(self, strips: bool) -> int:
+        # Measured peaks, in float32 tensors of the decoder's 2 * dim channels at full resolution: 7.9 and 15.5; in
+        # strips 3.9 and 4.0. Plus a reserve.
+        whole = 9 if self.config.block == "nafnet" else 17
+        return 4 * 2 * self.config.dim * (5 if strips else whole)
 
     @classmethod
     def config_from(cls, values: Mapping[str, Any]) -> DFPIRConfig:

@@ -45,11 +45,12 @@ class NDRMethod:
     def restore(self, pictures: Tensor, request: Request) -> Tensor:
         return self.network(pictures)
 
-    def bytes_per_pixel(self) -> int:
+    def bytes_per_pixel(self, strips: bool) -> int:
         # At full resolution the decoder carries 2 * dim channels. A NAFNet block widens them twofold and a Restormer
-        # block sixfold (query, key, value beside the input); both hold about two such tensors and the skip at once.
-        width = 2 * self.config.dim
-        return 4 * width * (10 if self.config.block == "nafnet" else 20)
+        # block sixfold (query, key, value beside the input); both hold about two such tensors and the skip at once. In
+        # strips these were measured to be 4.5 and 5.3 tensors of 2 * dim channels in all.
+        local = self.config.block == "nafnet"
+        return 4 * 2 * self.config.dim * ((5 if local else 6) if strips else (10 if local else 20))
 
     @classmethod
     def config_from(cls, values: Mapping[str, Any]) -> NDRConfig:

@@ -98,10 +98,12 @@ class UpRestorerMethod:
             for picture, start in zip(pictures.split(1), starts, strict=True)
         ]
 
-    def bytes_per_pixel(self) -> int:
+    def bytes_per_pixel(self, strips: bool) -> int:
         # The peak is at full resolution in the decoder, on 2 * dim channels: measured 13 such tensors with local
-        # blocks and 19 with the published ones, whose query, key, value and feed-forward are three and four wide.
-        return 4 * 2 * self.config.dim * (14 if "decoder_level1" in self.config.local_stages else 20)
+        # blocks and 19 with the published ones, whose query, key, value and feed-forward are three and four wide; in
+        # strips 5 of either.
+        whole = 14 if "decoder_level1" in self.config.local_stages else 20
+        return 4 * 2 * self.config.dim * (6 if strips else whole)
 
     @classmethod
     def config_from(cls, values: Mapping[str, Any]) -> UpRestorerConfig:
