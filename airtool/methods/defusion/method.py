@@ -125,10 +125,11 @@ class DefusionMethod:
 
     def bytes_per_pixel(self, strips: bool) -> int:
         # Peaks measured on a CPU, in float32 tensors of 2 * dim channels, the decoder's at full resolution: 14.4 with
-        # local blocks, in strips 4.5, and 7.7 with the published ones, which have none. Plus a reserve.
+        # local blocks, in strips 4.5, and 7.7 with the published ones, which have none. Plus a reserve,
+        # for the C library's heap too.
         unet = self.config.unet
         local = isinstance(unet, LocalUNetConfig)
-        return 4 * 2 * unet.dim * ((5 if strips else 16) if local else 9)
+        return 4 * 2 * unet.dim * ((8 if strips else 16) if local else 9)
 
     @classmethod
     def config_from(cls, values: Mapping[str, Any]) -> DefusionConfig:

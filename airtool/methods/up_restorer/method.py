@@ -101,9 +101,9 @@ class UpRestorerMethod:
     def bytes_per_pixel(self, strips: bool) -> int:
         # The peak is at full resolution in the decoder, on 2 * dim channels: measured 13 such tensors with local
         # blocks and 19 with the published ones, whose query, key, value and feed-forward are three and four wide; in
-        # strips 5 of either.
+        # strips 5 of either, and the C library's heap keeps more.
         whole = 14 if "decoder_level1" in self.config.local_stages else 20
-        return 4 * 2 * self.config.dim * (6 if strips else whole)
+        return 4 * 2 * self.config.dim * (9 if strips else whole)
 
     @classmethod
     def config_from(cls, values: Mapping[str, Any]) -> UpRestorerConfig:
