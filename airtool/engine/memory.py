@@ -9,7 +9,7 @@ from airtool.engine.padding import round_up
 
 CPU_BUDGET = 400 * 2**20
 """Bytes of tensors on a CPU. The C library's heap makes up to twice that of it, by keeping what was freed; with PyTorch
-itself (0.3 GiB) and a 25-megapixel picture (0.3 GiB) a process stays below 1.5 GiB: 1488 MiB by docs/speed.md."""
+itself (0.3 GiB) and a 25-megapixel picture (0.3 GiB) a process stays below 1.5 GiB: 1283 MiB by docs/speed.md."""
 
 GPU_SHARE = 0.6
 """Part of a GPU's free memory for activations; the rest is for workspaces and fragmentation."""
