@@ -48,8 +48,8 @@ class NDRMethod:
     def bytes_per_pixel(self, strips: bool) -> int:
         # At full resolution the decoder carries 2 * dim channels. A NAFNet block widens them twofold and a Restormer
         # block sixfold (query, key, value beside the input); both hold about two such tensors and the skip at once. In
-        # strips these were measured to be 4.5 and 5.3 tensors of 2 * dim channels in all; the C
-        # library's heap keeps more.
+        # strips these were measured to be 4.5 and 5.3 tensors of 2 * dim channels in all; the
+        # C library's heap keeps more.
         local = self.config.block == "nafnet"
         return 4 * 2 * self.config.dim * ((8 if local else 9) if strips else (10 if local else 20))
 
