@@ -14,8 +14,12 @@ UNKNOWN = "unknown"
 PAPER_LABELS = ("noise-15", "noise-25", "noise-50", "rain", "haze", "motion-blur", "low-light")
 """What the paper trains on, in the order of the authors' degradation numbers; noise by its sigma of 255."""
 
-LABELS = (*PAPER_LABELS[:6], "defocus", "low-light", "jpeg", "camera-noise", CLEAN, UNKNOWN)
-"""What our own training adds."""
+LABELS = (
+    *PAPER_LABELS[:6],
+    *("defocus", "low-light", "jpeg", "camera-noise", CLEAN, UNKNOWN),
+    *("raindrop", "snow", "downsample"),
+)
+"""What our own training adds; the last line later than the rest: an order of channels belongs to a place."""
 
 DEFAULT_SIGMA = 25.0
 """Noise that is asked for without a number, as elsewhere in airtool."""
