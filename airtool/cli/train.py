@@ -19,7 +19,8 @@ def train(
         typer.Option(help="Folder for checkpoint, weights and logs; resumes what is there (default: runs/RECIPE)."),
     ] = None,
     start_from: Annotated[
-        Path | None, typer.Option(help="Weights file to begin from, of this or of a like network.")
+        list[Path] | None,
+        typer.Option(help="Weights file to begin from, of this or of a like network; of several the later ones win."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all, in place of the recipe's.")] = None,
     max_minutes: Annotated[float | None, typer.Option(min=0, help="Stop with a checkpoint after this time.")] = None,
@@ -61,8 +62,9 @@ def train(
 
     if threads is not None:
         torch.set_num_threads(threads)
+    start = tuple(start_from or ())
     options = Options(
-        data, out or Path("runs") / chosen.name, max_minutes, device, precision, workers, start_from, shard_state
+        data, out or Path("runs") / chosen.name, max_minutes, device, precision, workers, start, shard_state
     )
     outcome = run(chosen, options, (lambda line: None) if quiet else say)
     if not quiet:

@@ -45,8 +45,8 @@ class Options:
     """auto, fp32 or bf16 (autocast)."""
     workers: int = 1
     """Processes a training process that make samples."""
-    start: Path | None = None
-    """Weights file to begin from; a checkpoint in `out` goes before it."""
+    start: tuple[Path, ...] = ()
+    """Weights files to begin from, of which later ones win; a checkpoint in `out` goes before them."""
     shard_state: bool = False
     """Share weights, gradients, optimiser state and average out over the processes, in place of a whole copy in each.
     Checkpoints are the same either way."""
@@ -123,9 +123,9 @@ class _Run:
         self.config = subject_config(recipe.method, recipe.preset)
         self.checkpoint = options.out / "checkpoint.pt"
         objective = self._untrained()
-        if options.start is not None and not self.checkpoint.exists():
-            taken, all_tensors = start_from(objective, options.start)
-            self.say(f"started from {options.start}: {taken} of {all_tensors} tensors")
+        for path in () if self.checkpoint.exists() else options.start:
+            taken, all_tensors = start_from(objective, path)
+            self.say(f"started from {path}: {taken} of {all_tensors} tensors")
         self.objective: Objective = objective
         if options.shard_state:
             # Not at the top: it takes half a second, and not every PyTorch is built with what it needs.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from airtool.methods.autodir.names import for_restormer as from_correction
 from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
 from airtool.methods.dfpir.perturbation import SelectiveAttention
 from airtool.methods.dfpir.prompts import UNKNOWN, training_label
@@ -84,4 +85,6 @@ class DFPIRObjective(Objective):
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        if method == "autodir":
+            return from_correction(tensors, unit_range=True)
         return for_restormer(tensors) if method == "ndr" else tensors

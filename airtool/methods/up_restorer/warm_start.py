@@ -1,10 +1,11 @@
-"""NDR-Restore's weights as a start: both are encoder-decoders of the same shape, one with a diffusion around it."""
+"""Weights of NDR-Restore and of AutoDIR's correction as a start: all are encoder-decoders of the same shape."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from airtool.methods.autodir.names import for_restormer
 from airtool.methods.ndr.names import RESTORMER_NAMES
 
 DECODERS = {
@@ -13,6 +14,9 @@ DECODERS = {
     "block_up1": ("mix_level1", "decoder_level1"),
 }
 """Modules that begin with the 1x1 convolution behind a concatenation: where that goes, and where the blocks go."""
+
+CONSTANT = "encoder_level1.0.time.bias"
+"""Where a constant of the first convolution goes: the published one has no bias, but the first block adds its time."""
 
 
 def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -48,6 +52,33 @@ def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"backbone.{key}": tensor for key, tensor in found.items()}
 
 
+def from_autodir(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of AutoDIR's small correction under the names of `UpRestorerNet`, as `from_ndr`.
+
+    Every evaluation then gives what the correction would give if it heard nothing and the diffusion had changed
+    nothing. Only for local stages, `mix_level1` and `bias`, as the ``small`` preset has them.
+    """
+    found = for_restormer(tensors, unit_range=False)
+    refinement_at = len({key.split(".")[1] for key in found if key.startswith("decoder_level1.")})
+    renamed: dict[str, Tensor] = {}
+    for key, tensor in found.items():
+        module, _, rest = key.partition(".")
+        if module == "refinement":
+            index, _, name = rest.partition(".")
+            renamed[f"decoder_level1.{int(index) + refinement_at}.{name}"] = tensor
+        elif module == "patch_embed" and rest == "proj.weight":
+            renamed[key] = torch.cat([tensor, torch.zeros_like(tensor)], 1)
+        elif module == "patch_embed":
+            renamed[CONSTANT] = tensor
+        elif module.startswith("reduce_chan_level"):
+            mix = "mix_level1" if module.endswith("1") else module
+            renamed[f"{mix}.{rest}"] = tensor
+            renamed[f"{mix}.bias"] = tensor.new_zeros(len(tensor))
+        else:
+            renamed[key] = tensor
+    return {f"backbone.{key}": tensor for key, tensor in renamed.items()}
+
+
 def _swapped(weight: Tensor) -> Tensor:
     """The 1x1 convolution for (decoder, skip) in place of (skip, decoder).
 
@@ -60,12 +91,11 @@ def _swapped(weight: Tensor) -> Tensor:
 def _embedding(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
     """The first convolution for y = 2x - 1 in place of x, blind to x_t.
 
-    W x + b = W y / 2 + (sum of W) / 2 + b. The published first convolution has no bias; the constant goes where the
-    first block adds its time.
+    W x + b = W y / 2 + (sum of W) / 2 + b.
     """
     half = weight / 2
     constant = half.sum((1, 2, 3)) + (0 if bias is None else bias)
     return {
         "patch_embed.proj.weight": torch.cat([half, torch.zeros_like(half)], 1),
-        "encoder_level1.0.time.bias": constant,
+        CONSTANT: constant,
     }
