@@ -11,7 +11,7 @@ import torch
 from airtool.errors import AirtoolError, UsageError
 from airtool.methods.ndr.network import NDRConfig
 from airtool.methods.registry import load_method
-from airtool.methods.weights import write_weights
+from airtool.methods.weights import read_weights, write_weights
 from airtool.training.loop import Options, train
 from airtool.training.recipe import Recipe
 
@@ -86,22 +86,36 @@ def test_a_run_starts_from_weights_that_fit(tiny: Recipe, training_data: Path, t
     lines: list[str] = []
     # At a rate of almost nothing the weights stay what they were.
     slow = replace(tiny, seed=99, learning_rate=1e-12, final_learning_rate=1e-12)
-    second = train(slow, options(training_data, tmp_path / "second", start=first.weights), lines.append)
+    second = train(slow, options(training_data, tmp_path / "second", start=(first.weights,)), lines.append)
     started = next(line for line in lines if line.startswith("started from"))
     ours, theirs = (load_method("ndr", each.weights).network.state_dict() for each in (second, first))
     assert f"{len(theirs)} of {len(theirs)} tensors" in started
     for key, tensor in theirs.items():
         torch.testing.assert_close(ours[key], tensor, atol=1e-6, rtol=1e-3)
     lines.clear()
-    train(slow, options(training_data, tmp_path / "second", start=first.weights), lines.append)
+    train(slow, options(training_data, tmp_path / "second", start=(first.weights,)), lines.append)
     assert not any(line.startswith("started from") for line in lines), "a checkpoint goes first"
+
+
+def test_of_several_weights_the_later_ones_win(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    first = train(tiny, options(training_data, tmp_path / "first"), print)
+    part = tmp_path / "part.safetensors"
+    tensors = read_weights(first.weights).tensors
+    write_weights(part, "ndr", NDRConfig(), {"extractor.bias": tensors["extractor.bias"] + 1}, {}, half=False)
+    lines: list[str] = []
+    slow = replace(tiny, learning_rate=1e-12, final_learning_rate=1e-12)
+    for name, order, added in (("a", (first.weights, part), 1), ("b", (part, first.weights), 0)):
+        done = train(slow, options(training_data, tmp_path / name, start=order), lines.append)
+        bias = load_method("ndr", done.weights).network.get_parameter("extractor.bias")
+        torch.testing.assert_close(bias, tensors["extractor.bias"] + added, atol=2e-3, rtol=1e-3)
+    assert sum(line.startswith("started from") for line in lines) == 4
 
 
 def test_weights_of_which_nothing_fits_are_refused(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
     strange = tmp_path / "strange.safetensors"
     write_weights(strange, "ndr", NDRConfig(), {"stranger": torch.zeros(3)}, {}, half=False)
     with pytest.raises(UsageError, match=r"no tensor of .*strange\.safetensors fits"):
-        train(tiny, options(training_data, tmp_path / "out", start=strange), print)
+        train(tiny, options(training_data, tmp_path / "out", start=(strange,)), print)
 
 
 def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
