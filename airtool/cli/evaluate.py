@@ -122,6 +122,12 @@ def evaluate(
             metavar="auto|N|off", help="Side of a tile in pixels (default: auto, by memory).", rich_help_panel=HOW
         ),
     ] = None,
+    self_ensemble: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Average the results of 2 or 4 mirrored versions (default: 1).", rich_help_panel=HOW
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(metavar="N", min=0, help="Seed of --degrade and of the method (default: 0).", rich_help_panel=HOW),
@@ -189,7 +195,7 @@ def evaluate(
 
     restoring: dict[str, object] = {"--method": method, "--weights": weights, "--preset": preset}
     restoring |= {"--device": device, "--precision": precision, "--tile": tile, "--keep": keep}
-    restoring |= {"--degradation": degradation}
+    restoring |= {"--degradation": degradation, "--self-ensemble": self_ensemble}
     if results is not None:
         _refuse({**restoring, "--input-only": input_only or None}, "with --results, which restores nothing")
     elif input_only:
@@ -230,7 +236,13 @@ def evaluate(
         return
     methods = None
     if results is None and not input_only:
-        how = Settings(device or "auto", parse_precision(precision or "auto"), parse_tile(tile or "auto"), seed or 0)
+        how = Settings(
+            device or "auto",
+            parse_precision(precision or "auto"),
+            parse_tile(tile or "auto"),
+            seed or 0,
+            self_ensemble=1 if self_ensemble is None else self_ensemble,
+        )
         methods = parse_methods(method, weights, preset, how, degradation)
     if bench is not None:
         _refuse({**others, "--compare-with": compare_with}, "with --bench")

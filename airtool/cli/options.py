@@ -27,6 +27,14 @@ Precision = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+Ensemble = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="Restore 2 or 4 mirrored versions of everything and average them: slower so many times, a little better.",
+        rich_help_panel=HOW,
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of every random draw.", rich_help_panel=HOW)]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that are there already.", rich_help_panel=FILES)

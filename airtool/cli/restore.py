@@ -17,6 +17,7 @@ from airtool.cli.options import (
     HOW,
     USELESS_PRESET,
     Device,
+    Ensemble,
     Format,
     Isolate,
     MaxPixels,
@@ -120,6 +121,7 @@ def restore(
             rich_help_panel=HOW,
         ),
     ] = None,
+    self_ensemble: Ensemble = 1,
     tile: Tile = "auto",
     device: Device = "auto",
     devices: Annotated[
@@ -240,6 +242,7 @@ def restore(
         instruction=instruction,
         structure_weight=structure_weight,
         work_size=parse_work_size(work_size),
+        self_ensemble=self_ensemble,
     )
     pixels = parse_max_pixels(max_pixels)
     for option, value in (("--weights", weights), *(("--instruction", each) for each in instruction or ())):

@@ -72,6 +72,7 @@ def identify(
         "example": [_content(path) for path in settings.instruction or ()],
         "structure weight": settings.structure_weight,
         "work size": list(settings.work_size),
+        "self-ensemble": settings.self_ensemble,
         "quality": QUALITY if quality is None else quality,
     }
     if loop is not None or not told:

@@ -191,6 +191,7 @@ class Session:
             "instruction": self.settings.instruction,
             "structure_weight": self.settings.structure_weight,
             "work_size": list(self.settings.work_size),
+            "self_ensemble": self.settings.self_ensemble,
             "detector": None if self.detector is None else self.detector.describe(),
             "threads": threads(self.device),
         }
@@ -222,7 +223,8 @@ class Session:
             largest = round_up(height, multiple), round_up(width, multiple)
         else:
             largest = self.settings.tile, self.settings.tile
-        return Forward(self.method, self._request(wanted, seed), self.device, self.dtype, largest)
+        request, ensemble = self._request(wanted, seed), self.settings.self_ensemble
+        return Forward(self.method, request, self.device, self.dtype, largest, ensemble)
 
     def _request(self, wanted: Wanted, seed: int) -> Request:
         return Request(

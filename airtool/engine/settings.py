@@ -40,6 +40,10 @@ class Settings:
     """Megapixels of the reduced copies that are restored in place of the picture, rising; empty: the picture itself.
     What changed in each is carried over to the picture before the next. One above the picture's own stands for it."""
 
+    self_ensemble: int = 1
+    """1, 2 or 4: how many versions of each piece the network restores, whose results are averaged: itself; also its
+    mirror image; also both upside down."""
+
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no machine could honour."""
         if not DEVICE_PATTERN.fullmatch(self.device):
@@ -50,6 +54,8 @@ class Settings:
             raise UsageError(f"a tile of {self.tile} pixels is too small: choose at least {SMALLEST_TILE}, auto or off")
         if self.structure_weight is not None and not 0 <= self.structure_weight <= 1:
             raise UsageError(f"a structure weight of {self.structure_weight:g} makes no sense: choose from 0 to 1")
+        if self.self_ensemble not in (1, 2, 4):
+            raise UsageError(f"a self-ensemble of {self.self_ensemble} is not known: choose 1, 2 or 4")
         if list(self.work_size) != sorted(set(self.work_size)) or not all(each >= 0.01 for each in self.work_size):
             sizes = ",".join(f"{each:g}" for each in self.work_size)
             raise UsageError(f"work sizes of {sizes} megapixels make no sense: give rising numbers from 0.01 on")

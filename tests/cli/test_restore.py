@@ -38,6 +38,21 @@ def test_folder_to_folder(airtool: Run, folder: Path, weights: str, tmp_path: Pa
     assert said["pictures"][0]["seconds"] > 0
 
 
+def test_a_self_ensemble_decides_the_bytes_and_stands_in_the_report(
+    airtool: Run, folder: Path, weights: str, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    for out, versions in (("plain", ()), ("four", ("--self-ensemble", "4"))):
+        code, _, err = airtool("restore", folder, tmp_path / out, "--weights", weights, "--report", report, *versions)
+        assert code == 0, err
+    assert json.loads(report.read_text())["restoration"]["self_ensemble"] == 4
+    assert (tmp_path / "plain" / "b.png").read_bytes() != (tmp_path / "four" / "b.png").read_bytes()
+    code, _, err = airtool("restore", folder, tmp_path / "four", "--weights", weights, "--resume", "--quiet")
+    assert (code, "self-ensemble" in err) == (2, True)
+    code, _, err = airtool("restore", folder, tmp_path / "no", "--weights", weights, "--self-ensemble", "3")
+    assert (code, err) == (2, "airtool: error: a self-ensemble of 3 is not known: choose 1, 2 or 4\n")
+
+
 def test_a_work_size_decides_the_bytes_and_stands_in_the_report(
     airtool: Run, folder: Path, weights: str, tmp_path: Path
 ) -> None:

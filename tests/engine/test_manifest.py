@@ -159,6 +159,7 @@ def test_whatever_decides_the_bytes_decides_the_key(tmp_path: Path) -> None:
         key(degradation=(), prompt="less noise"),
         key(structure_weight=0.5),
         key(work_size=(0.5,)),
+        key(self_ensemble=2),
         key(quality=90),
         key(**example),
         key(loop={"max steps": 5}),

@@ -85,6 +85,24 @@ def test_tiles_start_on_the_networks_grid() -> None:
     assert all(start % 8 == 0 for start in starts)
 
 
+@pytest.mark.parametrize(("versions", "axes"), [(1, []), (2, [1]), (4, [1, 0])])
+def test_a_self_ensemble_restores_mirrored_pictures_alike(versions: int, axes: list[int]) -> None:
+    rgb = 0.3 + 0.4 * photograph(112, 128)  # nothing is cut off at black or white before it is averaged
+    session = Session(FakeMethod(), Settings(device="cpu", self_ensemble=versions))
+
+    def mirrored(which: Session, way: tuple[int, ...]) -> np.ndarray:
+        return np.flip(which.restore_array(np.ascontiguousarray(np.flip(rgb, way))), way)
+
+    restored = mirrored(session, ())
+    for axis in (0, 1):
+        assert np.allclose(mirrored(session, (axis,)), restored, atol=1e-6) == (axis in axes)
+    plain = Session(FakeMethod(), Settings(device="cpu"))
+    ways: list[tuple[int, ...]] = [(), (1,), (0,), (0, 1)]
+    np.testing.assert_allclose(restored, np.mean([mirrored(plain, way) for way in ways[:versions]], 0), atol=1e-6)
+    tiled = Session(FakeMethod(), Settings(device="cpu", tile=96, self_ensemble=versions)).restore_array(rgb)
+    assert np.abs(tiled - restored).max() <= 1 / 255
+
+
 def test_in_place_gives_the_same_as_apart() -> None:
     rgb = photograph(180, 150)
     session = Session(FakeMethod(), Settings(device="cpu", tile=96))
