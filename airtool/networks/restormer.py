@@ -95,8 +95,8 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        # In channels_last a half of the channels lies scattered, and on scattered numbers PyTorch's GELU is several times
-        # slower on a CPU, forward and backward, than on a copy that lies together, the copying included.
+        # In channels_last a half of the channels lies scattered, and on such numbers PyTorch's GELU takes several times
+        # as long on a CPU, forward and backward, as copying them together and working on the copy.
         return self.project_out(F.gelu(gate.clone()) * value)
 
 

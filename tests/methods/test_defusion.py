@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from airtool.methods.base import Request
 from airtool.methods.defusion.adm_unet import ADMUNetConfig
 from airtool.methods.defusion.config import DefusionConfig
 from airtool.methods.defusion.instruction import Instruction
-from airtool.methods.defusion.local_unet import LocalUNetConfig, ModulatedBlock
+from airtool.methods.defusion.local_unet import Crossing, LocalUNetConfig, ModulatedBlock
 from airtool.methods.defusion.method import PRESETS, DefusionMethod
 from airtool.methods.defusion.network import DefusionNet
 from airtool.methods.defusion.official import convert
@@ -180,10 +181,10 @@ def test_a_modulated_block_starts_as_a_plain_one() -> None:
     nn.init.ones_(block.gamma)
     x, embedding = pictures(2, 8, 6, 6), pictures(2, 16)
     bridge = net(made(LOCAL, scatter=False)).unet.bridge
-    silent = bridge.modulation(0, pictures(2, 4, 6, 6))
-    torch.testing.assert_close(block(x, embedding, silent), block(x))
+    crossing = Crossing(pictures(2, 4, 6, 6), partial(bridge.modulation, 0))
+    torch.testing.assert_close(block(x, embedding, crossing), block(x))
     scattered(bridge)
-    assert not torch.allclose(block(x, embedding, bridge.modulation(0, pictures(2, 4, 6, 6))), block(x), atol=1e-2)
+    assert not torch.allclose(block(x, embedding, crossing), block(x), atol=1e-2)
     scattered(block.modulation)
     assert not torch.allclose(block(x, embedding), block(x), atol=1e-2)
 

@@ -5,8 +5,9 @@ picture is a part of the input too, so that weights of NDR-Restore are a start, 
 instruction modulate every block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -51,6 +52,16 @@ class LocalUNetConfig:
             raise ValueError(f"{self.heads} heads do not divide {self.dim * 4} channels")
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """Where the bridge meets one level."""
+
+    feature: Tensor
+    """Of the degraded picture, (N, width, H, W)."""
+    modulation: Callable[[Tensor], Modulation]
+    """From rows of that to maps of as many rows."""
+
+
 class ModulatedBlock(NAFBlock):
     """A local NAFNet block whose two branches are modulated by the embedding, and its first also by a bridge.
 
@@ -62,24 +73,24 @@ class ModulatedBlock(NAFBlock):
         self.modulation = zeroed(nn.Linear(embedding, 4 * channels))
 
     def forward(
-        self, x: Tensor, embedding: Tensor | None = None, bridge: Modulation | None = None, *, spend: bool = False
+        self, x: Tensor, embedding: Tensor | None = None, crossing: Crossing | None = None, *, spend: bool = False
     ) -> Tensor:
-        """x: (N, C, H, W). embedding: (N, E). bridge: maps of the shape of x. spend: x may be overwritten."""
+        """x: (N, C, H, W). embedding: (N, E). spend: x may be overwritten."""
         if embedding is None:
             return super().forward(x, spend=spend)
         shift, scale, gate, second = self.modulation(embedding).to(x.dtype)[..., None, None].chunk(4, dim=1)
 
-        def layers(x: Tensor, *maps: Tensor) -> Tensor:
+        def layers(x: Tensor, *feature: Tensor) -> Tensor:
             first = Modulation(shift, scale, gate)
-            if maps:
-                first = first + Modulation(*maps)
+            if crossing is not None:
+                # Here and not before: three maps of the shape of x are too much to have for a whole picture.
+                first = first + crossing.modulation(*feature)
             y = self.conv3(simple_gate(self.conv2(self.conv1(first.inside(self.norm1(x))))))
             x = x + y * (self.beta.to(y.dtype) * (1 + first.gate))
             y = self.conv5(simple_gate(self.conv4(self.norm2(x))))
             return x + y * (self.gamma.to(y.dtype) * (1 + second))
 
-        maps = () if bridge is None else (bridge.shift, bridge.scale, bridge.gate)
-        return in_strips(layers, x, *maps, spend=spend)
+        return in_strips(layers, x, *(() if crossing is None else (crossing.feature,)), spend=spend)
 
 
 class Stage(nn.ModuleList):
@@ -88,10 +99,10 @@ class Stage(nn.ModuleList):
     def __init__(self, count: int, channels: int, embedding: int) -> None:
         super().__init__([ModulatedBlock(channels, embedding) for _ in range(count)])
 
-    def forward(self, x: Tensor, embedding: Tensor, bridge: Modulation | None = None, *, spend: bool = False) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, crossing: Crossing | None = None, *, spend: bool = False) -> Tensor:
         """spend: x may be overwritten."""
         for index, block in enumerate(self):
-            x = block(x, embedding, bridge if index == len(self) - 1 else None, spend=spend or index > 0)
+            x = block(x, embedding, crossing if index == len(self) - 1 else None, spend=spend or index > 0)
         return x
 
 
@@ -139,8 +150,8 @@ class LocalUNet(nn.Module):
         """
         vector = nn.functional.silu(self.time(t) + self.summary(tokens))
 
-        def bridge(level: int) -> Modulation:
-            return self.bridge.modulation(level, features[level])
+        def bridge(level: int) -> Crossing:
+            return Crossing(features[level], partial(self.bridge.modulation, level))
 
         e1 = self.encoder_level1(self.patch_embed(torch.cat([degraded, noisy], 1)), vector, bridge(0))
         e2 = self.encoder_level2(self.down1_2(e1), vector, bridge(1))
