@@ -86,5 +86,5 @@ class DFPIRObjective(Objective):
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         if method == "autodir":
-            return from_correction(tensors, unit_range=True)
+            return from_correction(tensors)
         return for_restormer(tensors) if method == "ndr" else tensors

@@ -13,7 +13,7 @@ from airtool.diffusion.schedule import LinearSchedule, antithetic_times
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.up_restorer.network import UpRestorerConfig, UpRestorerNet
-from airtool.methods.up_restorer.warm_start import from_autodir, from_ndr
+from airtool.methods.up_restorer.warm_start import from_ndr
 from airtool.networks.ssim_loss import ms_ssim, ssim
 
 PREFIX = "network."
@@ -106,8 +106,6 @@ class UpRestorerObjective(Objective):
         return (result(self.network.trajectory(2 * degraded - 1, start)) + 1) / 2
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        if method == "autodir":
-            return from_autodir(tensors)
         return from_ndr(tensors) if method == "ndr" else tensors
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

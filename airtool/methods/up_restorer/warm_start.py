@@ -1,11 +1,10 @@
-"""Weights of NDR-Restore and of AutoDIR's correction as a start: all are encoder-decoders of the same shape."""
+"""NDR-Restore's weights as a start: both are encoder-decoders of the same shape, one with a diffusion around it."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from airtool.methods.autodir.names import for_restormer
 from airtool.methods.ndr.names import RESTORMER_NAMES
 
 DECODERS = {
@@ -50,33 +49,6 @@ def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if "extractor.weight" in tensors:
         found.update(_embedding(tensors["extractor.weight"], tensors.get("extractor.bias")))
     return {f"backbone.{key}": tensor for key, tensor in found.items()}
-
-
-def from_autodir(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of AutoDIR's small correction under the names of `UpRestorerNet`, as `from_ndr`.
-
-    Every evaluation then gives what the correction would give if it heard nothing and the diffusion had changed
-    nothing. Only for local stages, `mix_level1` and `bias`, as the ``small`` preset has them.
-    """
-    found = for_restormer(tensors, unit_range=False)
-    refinement_at = len({key.split(".")[1] for key in found if key.startswith("decoder_level1.")})
-    renamed: dict[str, Tensor] = {}
-    for key, tensor in found.items():
-        module, _, rest = key.partition(".")
-        if module == "refinement":
-            index, _, name = rest.partition(".")
-            renamed[f"decoder_level1.{int(index) + refinement_at}.{name}"] = tensor
-        elif module == "patch_embed" and rest == "proj.weight":
-            renamed[key] = torch.cat([tensor, torch.zeros_like(tensor)], 1)
-        elif module == "patch_embed":
-            renamed[CONSTANT] = tensor
-        elif module.startswith("reduce_chan_level"):
-            mix = "mix_level1" if module.endswith("1") else module
-            renamed[f"{mix}.{rest}"] = tensor
-            renamed[f"{mix}.bias"] = tensor.new_zeros(len(tensor))
-        else:
-            renamed[key] = tensor
-    return {f"backbone.{key}": tensor for key, tensor in renamed.items()}
 
 
 def _swapped(weight: Tensor) -> Tensor:
