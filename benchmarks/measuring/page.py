@@ -22,7 +22,8 @@ sides. **airtool** runs through the engine in float32, as the command does. On C
 that is freed, so that the system need not clear it again for the next layer; **airtool, heap not kept** is the same
 without that. **airtool, bf16** is `--precision bf16` on a processor that has bfloat16 itself: convolutions and products
 of numbers with 8 bits of precision, so other results, by the stated difference. **openvino** is airtool's own network
-converted by OpenVINO and compiled for a CPU, float32, the one picture size and as many threads.
+converted by OpenVINO and compiled for a CPU, float32, the one picture size and as many threads; as long as it is no
+quicker, airtool has no such backend.
 
 Every contender lives in a process of its own with its own allocator and threads; they take turns, in another order each
 round. **Ratios are from one run**: each is the median over the rounds of the plain network's seconds over the
