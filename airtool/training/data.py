@@ -31,6 +31,19 @@ SHRINK_SHARE, LARGEST_SHRINK = 0.4, 2.0
 """Share of the crops that are taken from a shrunken picture, and by how much at most: widens the range of detail and
 removes the compression artefacts of the clean photographs."""
 
+WIDE = {"haze", "rain", "snow", "raindrop"}
+"""Degradations that change over a whole scene: they are laid over as much of the picture as there is, at most WIDEST
+times as wide as the crop, and the crop is cut out afterwards. Laid over the crop alone, a picture's whole depth would
+lie in it, and the network would never see an evenly hazy wall."""
+
+WIDEST = 3
+
+UNALIGNED = 1 / 3
+"""Share of the JPEG samples whose blocks begin anywhere: pictures are cut after they have been saved, too."""
+
+JPEG_UNIT = 16
+"""Side in pixels of what JPEG repeats itself by when it halves the colours."""
+
 LAYER_GAIN = (0.6, 1.3)
 """Range of the strength at which a real layer is added to another picture."""
 
@@ -112,7 +125,7 @@ class SampleMaker:
         label = paired.label if paired else kind
         if paired is None:
             parts = kind.split("+")
-            clean = self._clean_crop(scenes, rng, not UNTONED.intersection(parts), not UNSOFTENED.intersection(parts))
+            clean = self._clean_crop(scenes, rng, parts)
             degraded, label = degrade(clean, kind, rng)
         elif paired.use == "layers":
             clean = self._clean_crop(scenes, rng)
@@ -121,22 +134,27 @@ class SampleMaker:
             degraded, clean = self._pair_crop(paired, rng)
         # The files that the network will meet hold 8 bits.
         degraded = np.rint(np.clip(degraded, 0.0, 1.0) * 255.0).astype(np.float32) / 255.0
-        inner = np.s_[MARGIN:-MARGIN, MARGIN:-MARGIN]
+        patch = self.recipe.patch
+        top, left = (MARGIN + int(rng.integers(side - patch - 2 * MARGIN + 1)) for side in clean.shape[:2])
+        inner = np.s_[top : top + patch, left : left + patch]
         return *turn(degraded[inner], clean[inner], rng), label
 
-    def _clean_crop(
-        self, scenes: Sequence[Stored], rng: np.random.Generator, may_tone: bool = True, may_soften: bool = True
-    ) -> Pixels:
+    def _clean_crop(self, scenes: Sequence[Stored], rng: np.random.Generator, parts: Sequence[str] = ()) -> Pixels:
+        """A square that a crop, with its margin, can be cut from. parts: the degradations that it is for."""
         picture = scenes[int(rng.integers(len(scenes)))]
         side = self.recipe.patch + 2 * MARGIN
         shrink = rng.uniform(1.0, LARGEST_SHRINK) if rng.random() < SHRINK_SHARE else 1.0
+        if WIDE.intersection(parts):
+            side = max(side, min(int(min(picture.shape[:2]) / shrink), WIDEST * self.recipe.patch))
+        elif "jpeg" in parts and rng.random() < UNALIGNED:
+            side += JPEG_UNIT - 1
         crop = random_crop(picture, round(side * shrink), rng)
         if crop.shape[0] != side:
             crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
         clean = crop.astype(np.float32) / 255.0
-        if may_tone and self.recipe.tone and rng.random() < self.recipe.tone:
+        if not UNTONED.intersection(parts) and self.recipe.tone and rng.random() < self.recipe.tone:
             clean = tone(clean, rng)
-        if may_soften and self.recipe.soft and rng.random() < self.recipe.soft:
+        if not UNSOFTENED.intersection(parts) and self.recipe.soft and rng.random() < self.recipe.soft:
             clean = soften(clean, rng)
         return clean
 

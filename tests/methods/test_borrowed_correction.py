@@ -22,10 +22,6 @@ def correction() -> Corrector:
         # What it hears stays at nothing, as the borrower does not hear it.
         if not name.startswith("tell."):
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    # The correction sees grey beyond the border, and dfpir black.
-    centre = torch.zeros(3, 3)
-    centre[1, 1] = 1
-    network.entry.weight.mul_(centre)
     return network
 
 
@@ -38,14 +34,14 @@ def test_dfpir_begins_with_the_corrections_encoder_and_decoder(correction: Corre
     assert {key: own[key].shape for key in given} == {key: tensor.shape for key, tensor in given.items()}
     network, x = objective.network, torch.rand(1, 3, 16, 16)
     network.load_state_dict({**own, **given})
-    both = (2 * x - 1).repeat(1, 2, 1, 1)
+    both = x.repeat(1, 2, 1, 1)
     theirs = correction.encoder_level2(correction.down1_2(correction.encoder_level1(correction.entry(both))))
     ours = network.encoder_level2(network.down1_2(network.encoder_level1(network.patch_embed(x))))
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
     joined, feature = torch.rand(1, 64, 4, 4), torch.rand(1, 16, 16, 16)
     torch.testing.assert_close(network.reduce_chan_level3(joined), correction.reduce_chan_level3(joined))
     torch.testing.assert_close(network.refinement(feature), correction.refinement(feature))
-    torch.testing.assert_close(network.output(feature), correction.output(feature) / 2)
+    torch.testing.assert_close(network.output(feature), correction.output(feature))
 
 
 def test_the_embedded_correction_fits_the_small_preset() -> None:
