@@ -137,7 +137,10 @@ class Forward:
         if not flip:
             return self.method.restore(batch, request).float()
         turned = batch.flip(flip).contiguous(memory_format=torch.channels_last)
-        return self.method.restore(turned, request).float().flip(flip)
+        # Where the tile lies in the flipped picture, so that overlapping tiles still share what is random.
+        (top, left), (height, width) = request.place, batch.shape[2:]
+        place = (-top - height if 2 in flip else top, -left - width if 3 in flip else left)
+        return self.method.restore(turned, replace(request, place=place)).float().flip(flip)
 
     def _shrink(self, pixels: Pixels) -> None:
         """Allow only half of `pixels`, across its longer side. Raises PictureError below the smallest tile."""

@@ -16,7 +16,7 @@ class Identity:
     """Everything that decides the bytes of an output, apart from its input and from its name, which gives its format.
 
     In it: version of airtool, command, method; sha256 of its weights, of those of the detector and of the referee where
-    they have a say; precision and tiles as asked for, seed, degradation, prompt, structure weight, work size, quality,
+    they have a say; precision and tiles as asked for, seed, degradation, prompt, structure weight, work size, self-ensemble, quality,
     the rules of the loop; sha256 of the files of an example pair.
 
     Not in it, so that another machine can go on where one stopped: device, backend, threads, workers, and the versions
@@ -72,9 +72,10 @@ def identify(
         "example": [_content(path) for path in settings.instruction or ()],
         "structure weight": settings.structure_weight,
         "work size": list(settings.work_size),
-        "self-ensemble": settings.self_ensemble,
         "quality": QUALITY if quality is None else quality,
     }
+    if settings.self_ensemble != 1:  # folders begun before there was a choice stay as they are
+        facts["self-ensemble"] = settings.self_ensemble
     if loop is not None or not told:
         from airtool.methods.autodir import DETECTOR
 

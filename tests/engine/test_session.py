@@ -7,6 +7,7 @@ from fakes import FakeMethod, GlobalNet
 from skimage import data
 from torch import Tensor
 
+from airtool.diffusion.field import noise_window
 from airtool.engine import tone
 from airtool.engine.session import Session, picture_seed
 from airtool.engine.settings import Settings
@@ -101,6 +102,19 @@ def test_a_self_ensemble_restores_mirrored_pictures_alike(versions: int, axes: l
     np.testing.assert_allclose(restored, np.mean([mirrored(plain, way) for way in ways[:versions]], 0), atol=1e-6)
     tiled = Session(FakeMethod(), Settings(device="cpu", tile=96, self_ensemble=versions)).restore_array(rgb)
     assert np.abs(tiled - restored).max() <= 1 / 255
+
+
+@pytest.mark.parametrize("versions", [1, 2, 4])
+def test_tiles_of_a_self_ensemble_share_what_is_random(versions: int) -> None:
+    def hook(pictures: Tensor, request: Request) -> Tensor:
+        return noise_window(7, *request.place, *pictures.shape[2:])[None].sigmoid()
+
+    rgb = photograph(112, 160)
+    whole, tiled = (
+        Session(FakeMethod(hook=hook), Settings(device="cpu", tile=tile, self_ensemble=versions)).restore_array(rgb)
+        for tile in (0, 96)
+    )
+    np.testing.assert_allclose(tiled, whole, atol=1e-6)
 
 
 def test_in_place_gives_the_same_as_apart() -> None:
