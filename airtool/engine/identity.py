@@ -16,8 +16,8 @@ class Identity:
     """Everything that decides the bytes of an output, apart from its input and from its name, which gives its format.
 
     In it: version of airtool, command, method; sha256 of its weights, of those of the detector and of the referee where
-    they have a say; precision and tiles as asked for, seed, degradation, prompt, structure weight, work size, self-ensemble, quality,
-    the rules of the loop; sha256 of the files of an example pair.
+    they have a say; precision and tiles as asked for, seed, degradation, prompt, structure weight, work size,
+    self-ensemble, quality, the rules of the loop; sha256 of the files of an example pair.
 
     Not in it, so that another machine can go on where one stopped: device, backend, threads, workers, and the versions
     of the libraries. They change the last bits of floating-point numbers (and "auto" may choose bf16 on a GPU), so only
