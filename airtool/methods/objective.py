@@ -23,6 +23,14 @@ class Batch:
     """Ground truth, as `degraded`."""
     labels: tuple[str, ...]
     """What was done to each: "clean", or degradations in order, with their amounts: "rain:0.42,noise:11.3"."""
+    part: int = 0
+    """Which of the parts this is that a step's samples are shared out into, over processes and one after the other."""
+    parts: int = 1
+    """How many those are."""
+
+    def number(self, step: int) -> int:
+        """A number that no other part of any step has: the seed of whatever an objective draws for these samples."""
+        return step * self.parts + self.part
 
 
 class Objective(nn.Module):

@@ -231,7 +231,8 @@ class _Run:
         parts = self.recipe.accumulate
         size = len(labels) // parts
         total: dict[str, torch.Tensor] = {}
-        for start in range(0, len(labels), size):
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
+        for index, start in enumerate(range(0, len(labels), size)):
             part = slice(start, start + size)
             here, there = (
                 each[part].to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
@@ -243,7 +244,8 @@ class _Run:
                 self.model.set_requires_gradient_sync(last)
             with nullcontext() if last or self.options.shard_state else self.accelerator.no_sync(self.model):
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                    losses: dict[str, torch.Tensor] = self.model(Batch(here, there, labels[part]), self.step)
+                    batch = Batch(here, there, labels[part], index * processes + process, parts * processes)
+                    losses: dict[str, torch.Tensor] = self.model(batch, self.step)
                 self.accelerator.backward(losses["loss"] / parts)
             for name, value in losses.items():
                 total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / parts

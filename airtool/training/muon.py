@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from airtool.native import native_bf16
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic iteration: a steep slope at zero, all singular values near 1 after five rounds."""
 
@@ -47,10 +49,14 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix with singular values near 1 (0.7 to 1.2), (rows, columns) float32, in bfloat16 inside."""
+    """The nearest matrix with singular values near 1 (0.7 to 1.2), (rows, columns) float32.
+
+    In bfloat16 inside, which suffices, where the device has it.
+    """
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
+    x = matrix.T if tall else matrix
+    x = x.bfloat16() if native_bf16(x.device) else x
     x = x / (x.norm() + 1e-7)
     for _ in range(ROUNDS):
         square = x @ x.T

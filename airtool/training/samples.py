@@ -37,11 +37,9 @@ def batches(
     same samples whatever their number.
     """
     batch = maker.recipe.batch
-    indices = [
-        index
-        for start in range(first_step * batch, last_step * batch, batch)
-        for index in range(start + process, start + batch, processes)
-    ]
+    # A step's samples divide evenly among the processes, so each takes every so manieth of all: a range, which a long
+    # run can have without a list of millions of numbers.
+    indices = range(first_step * batch + process, last_step * batch, processes)
     return iter(
         DataLoader(
             _Samples(maker),

@@ -153,4 +153,20 @@ def test_untrained_it_hands_the_picture_back_and_ndr_is_a_start() -> None:
     }
     torch.testing.assert_close(found["corrector.entry.weight"][:, :3], ndr["extractor.weight"])
     assert not found["corrector.entry.weight"][:, 3:].any()
+    # The correction then restores what NDR-Restore restores where that recognises nothing.
+    generator = torch.Generator().manual_seed(1)
+    plain = NDRMethod(NDR_PRESETS["small"]).network
+    for key, parameter in plain.named_parameters():
+        silent = ".inject_degradation.f." in key or ".inject_degradation.g." in key
+        parameter.copy_(
+            0 * parameter if silent else parameter + 0.03 * torch.randn(parameter.shape, generator=generator)
+        )
+    own.update(objective.translated("ndr", plain.state_dict()))
+    corrector = objective.network.corrector
+    corrector.load_state_dict({key.removeprefix("corrector."): own[key] for key in own if key.startswith("corrector.")})
+    restored = plain(x)
+    assert (restored - x).abs().max() > 0.01
+    diffused = torch.rand(x.shape, generator=generator)
+    words = torch.rand(1, 3, objective.network.config.text_width, generator=generator)
+    torch.testing.assert_close(diffused + corrector(x, diffused, words), restored, atol=1e-4, rtol=1e-4)
     assert from_ndr({}) == {}

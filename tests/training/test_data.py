@@ -107,6 +107,32 @@ def test_soft_ground_truths_are_smoother_but_never_where_blur_is_the_damage(tiny
     assert np.abs(np.diff(truth("noise", 1.0))).mean() < 0.8 * np.abs(np.diff(truth("noise", 0.0))).mean()
 
 
+def test_weather_lies_over_whole_scenes(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Haze of a crop is a piece of the haze of a picture: it varies less from end to end than that of a whole one."""
+    made = SampleMaker(replace(tiny, mix={"haze": 1.0}, pairs={}), [np.full((120, 160, 3), 60, np.uint8)], {})
+
+    def variation() -> float:
+        light = [(degraded - clean).mean(0) for degraded, clean, _ in map(made, range(40))]
+        return float(np.mean([np.ptp(each) / each.mean() for each in light]))
+
+    pieces = variation()
+    monkeypatch.setattr("airtool.training.data.WIDE", set())
+    assert pieces < 0.85 * variation()
+
+
+def test_jpeg_blocks_begin_anywhere_in_a_share_of_the_samples(
+    tiny: Recipe, training_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(clean: np.ndarray, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        return np.broadcast_to((np.arange(len(clean)) % 16 / 16)[:, None, None], clean.shape), kind
+
+    monkeypatch.setattr("airtool.training.data.degrade", rows)
+    made = maker(replace(tiny, mix={"jpeg": 1.0}), training_data)
+    phases = [round(float(made(number)[0][0, 0, 0]) * 16) for number in range(300)]
+    assert set(phases) == set(range(16))
+    assert 0.55 < phases.count(0) / 300 < 0.8
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_steps_see_the_same_samples_whatever_makes_them(

@@ -10,6 +10,8 @@ import torch
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.methods.ndr.network import NDRConfig
+from airtool.methods.ndr.objective import NDRObjective
+from airtool.methods.objective import Batch
 from airtool.methods.registry import load_method
 from airtool.methods.weights import read_weights, write_weights
 from airtool.training.loop import Options, train
@@ -79,6 +81,22 @@ def test_pairs_are_enough(tiny: Recipe, training_data: Path, tmp_path: Path) -> 
     lines: list[str] = []
     assert train(recipe, options(training_data, tmp_path), lines.append).finished
     assert sum("validation at step" in line and "dB  streaks " in line for line in lines) == 2
+
+
+def test_what_objectives_draw_differs_between_parts_and_steps(
+    tiny: Recipe, training_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers: list[int] = []
+    forward = NDRObjective.forward
+
+    def noting(self: NDRObjective, batch: Batch, step: int) -> dict[str, torch.Tensor]:
+        numbers.append(batch.number(step))
+        return forward(self, batch, step)
+
+    monkeypatch.setattr(NDRObjective, "forward", noting)
+    recipe = replace(tiny, batch=4, accumulate=2)
+    train(recipe, options(training_data, tmp_path / "two"), str)
+    assert numbers == list(range(2 * recipe.steps))
 
 
 def test_a_run_starts_from_weights_that_fit(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class AutoDIRObjective(Objective):
             module.requires_grad_(name in TRAINED[settings.stage])
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(batch.number(step))
         chosen = named(batch, generator, self.settings)
         shares = [training_shares(wanted, self.network.config.classes, generator) for wanted in chosen.wanted]
         words = self.network.context(torch.stack(shares).to(batch.degraded.device), self.network.config.classes)
@@ -142,7 +142,7 @@ def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Of the two pictures that the correction sees only the degraded one is looked at first.
     """
     found = {}
-    for key, tensor in for_restormer(tensors).items():
+    for key, tensor in for_restormer(tensors, skip=2.0).items():
         part, _, rest = key.partition(".")
         if part == "patch_embed":
             entry = torch.cat([tensor, torch.zeros_like(tensor)], 1) if tensor.ndim == 4 else tensor

@@ -21,7 +21,7 @@ class AutoencoderObjective(AutoDIRObjective):
     relative = False
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(batch.number(step))
         pictures = torch.cat([batch.degraded, batch.clean])
         latents = self.network.encode(2 * pictures - 1)
         disturbed = latents + self.settings.latent_noise * torch.randn(latents.shape, generator=generator).to(latents)

@@ -70,7 +70,7 @@ class DegradationObjective(Objective):
         """Raises UsageError for a sample of which nobody says what it suffers from."""
         if "" in batch.labels:
             raise UsageError("defusion has to be told what each sample suffers from: give the recipe's [pairs] a label")
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(batch.number(step))
         samples = self._with_nulls(named(batch, generator, self.settings), generator)
         degraded, target = 2 * samples.degraded - 1, 2 * samples.target - 1
         tokens = self._tokens(samples.wanted, generator)

@@ -78,7 +78,7 @@ class TokenizerObjective(Objective):
         self.register_buffer("used", torch.zeros(config.tokenizer.codes, dtype=torch.int64))
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(batch.number(step))
         pictures = self._pictures(batch, generator)
         features = self.tokenizer.encode(pictures)
         self._restart(features.detach(), step, generator)

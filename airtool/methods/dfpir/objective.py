@@ -59,19 +59,19 @@ class DFPIRObjective(Objective):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Raises UsageError for a label that the preset has no prompt for."""
-        restored = self._restored(batch.degraded, self.training_labels(batch.labels, step))
+        restored = self._restored(batch.degraded, self.training_labels(batch.labels, batch.number(step)))
         return {"loss": distance(self.settings, restored.float(), batch.clean, step)}
 
     def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
         return self._restored(degraded, [training_label(label, self.labels) for label in labels])
 
-    def training_labels(self, labels: Sequence[str], step: int) -> list[str]:
-        """The prompt label of each sample of a batch: its own, or "unknown".
+    def training_labels(self, labels: Sequence[str], number: int) -> list[str]:
+        """The prompt label of each sample of batch `number`: its own, or "unknown".
 
-        Which ones are hidden depends on the step and the place in the batch alone, so a resumed run hides the same.
+        Which ones are hidden depends on that and the place in the batch alone, so a resumed run hides the same.
         """
         share = self.settings.unknown_share if UNKNOWN in self.labels else 0.0
-        first = step * len(labels)
+        first = number * len(labels)
         return [
             UNKNOWN if (first + place) * GOLDEN % 1 < share else training_label(label, self.labels)
             for place, label in enumerate(labels)

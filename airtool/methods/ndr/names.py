@@ -30,8 +30,11 @@ STAGES = RESTORMER_NAMES | {
 DECODER = re.compile(r"block_up([123])\.(\d+)\.(.+)")
 
 
-def for_restormer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def for_restormer(tensors: Mapping[str, Tensor], skip: float = 1.0) -> dict[str, Tensor]:
     """NDR-Restore's backbone under the names of Restormer, without its own modules on the skips.
+
+    skip: what the weights of the skipped features are multiplied by. Its residual pass hands each on twice when nothing
+    is recognised: 2 for a network whose skips are plain.
 
     The first convolution of each of its decoder stages stands apart there, and takes the two features in the other
     order: [skip, up] here, [up, skip] there.
@@ -43,8 +46,10 @@ def for_restormer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if part in STAGES:
             found[f"{STAGES[part]}.{rest}"] = tensor
         elif decoder and decoder[2] == "0":
-            swapped = torch.cat(tensor.chunk(2, dim=1)[::-1], 1) if tensor.ndim == 4 else tensor
-            found[f"reduce_chan_level{decoder[1]}.{decoder[3]}"] = swapped
+            if tensor.ndim == 4:  # not its bias
+                skipped, up = tensor.chunk(2, dim=1)
+                tensor = torch.cat([up, skip * skipped], 1)
+            found[f"reduce_chan_level{decoder[1]}.{decoder[3]}"] = tensor
         elif decoder:
             found[f"decoder_level{decoder[1]}.{int(decoder[2]) - 1}.{decoder[3]}"] = tensor
     return found

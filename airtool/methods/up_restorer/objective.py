@@ -68,7 +68,7 @@ class UpRestorerObjective(Objective):
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         degraded, clean = 2 * batch.degraded - 1, 2 * batch.clean - 1
-        generator = torch.Generator().manual_seed(step)
+        generator = torch.Generator().manual_seed(batch.number(step))
         if self.settings.stage == "noise":
             lowest = self.settings.lowest_time
             t = lowest + antithetic_times(len(clean), self.network.schedule.steps - lowest, generator)
