@@ -12,6 +12,10 @@ class UsageError(AirtoolError):
     """The command line cannot be carried out as typed. Commands print it and exit with 2."""
 
 
+class OutputError(AirtoolError):
+    """Standard output cannot be written. No picture is the reason, so that it ends a command."""
+
+
 class PictureError(AirtoolError):
     """One picture cannot be read, restored or written. A batch reports it and goes on."""
 

@@ -1,7 +1,8 @@
 """The command line: every command by its name, and what its errors mean to the shell."""
 
-import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ from airtool.cli.grounds import grounds
 from airtool.cli.iterate import iterate
 from airtool.cli.restore import restore
 from airtool.cli.signals import INTERRUPTED, endable
+from airtool.cli.streams import discard_output, open_streams
 from airtool.cli.train import train
 from airtool.cli.urls import check_commands
 from airtool.errors import AirtoolError, UsageError
@@ -58,31 +60,30 @@ def main(args: list[str] | None = None) -> int:
     0: all done; 1: something failed (AirtoolError, or a command that raised typer.Exit(1)); 2: usage; 130: Ctrl-C;
     143: SIGTERM, which ends a command as Ctrl-C does. Every error that a user can cause is one line on standard error.
     """
-    _open_streams()
-    args = sys.argv[1:] if args is None else args
+    open_streams()
     with endable() as asked:
-        try:
-            check_commands(args)
-            code = app(args or ["--help"], prog_name="airtool", standalone_mode=False)
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            code = INTERRUPTED
-        except Exception as error:
-            # Once asked to end, whatever a library has made of that is no error to tell.
-            code = INTERRUPTED if asked else _told(error)
-    code = code if isinstance(code, int) else 0
+        code = _attempt(partial(_command, sys.argv[1:] if args is None else args), asked)
+        # Whatever became of it: Python would do this at exit, and complain in its own words.
+        flushed = _attempt(sys.stdout.flush, asked)
+    code = code or flushed
     return asked[0] if asked and code else code
 
 
-def _open_streams() -> None:
-    """Put nothing in the place of standard streams that the caller has closed ("<&-", ">&-", "2>&-").
+def _command(args: list[str]) -> object:
+    check_commands(args)
+    return app(args or ["--help"], prog_name="airtool", standalone_mode=False)
 
-    Python has None there, `print` would send messages to standard output instead, and files that are opened later would
-    get their numbers, and with them what libraries print.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # by their numbers, the lowest is given first
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process runs
+
+def _attempt(part: Callable[[], object], asked: list[int]) -> int:
+    """The exit code of a part of a command line; says what went wrong. asked: as `endable` gives it."""
+    try:
+        code = part()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        # Once asked to end, whatever a library has made of that is no error to tell.
+        return INTERRUPTED if asked else _told(error)
+    return code if isinstance(code, int) else 0
 
 
 def _told(error: Exception) -> int:
@@ -96,7 +97,6 @@ def _told(error: Exception) -> int:
         fail(error)
         return 2 if isinstance(error, UsageError) else 1
     if isinstance(error, BrokenPipeError):
-        # The reader of our output has left. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()  # its reader has left
         return 1
     raise error

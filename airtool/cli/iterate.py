@@ -182,7 +182,7 @@ def iterate(
     from airtool.engine.trace import trace as traced
     from airtool.images.reader import open_reader
     from airtool.images.remote import local
-    from airtool.reports.writers import write_json
+    from airtool.reports.writers import STDOUT, write_json
 
     rules = Rules(max_steps, THRESHOLD if threshold is None else threshold)
     replace = overwrite or resume
@@ -200,6 +200,9 @@ def iterate(
     sheets = None if sheet is None else Sheets(plan_sheets(sheet, settled.jobs, taken, replace))
     if not tasks:
         say("nothing to do", quiet)
+        # One that is there tells more: how its pictures were made.
+        if trace is not None and (trace == STDOUT or not Path(trace).exists()):
+            write_json(trace, traced({}, Outcome((), 0.0, interrupted=False), {}, settled.kept))
         return
     detector = open_detector(detector_weights, device)
     session = open_with(settings, method, weights, detector=detector)

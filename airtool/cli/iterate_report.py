@@ -56,7 +56,7 @@ def print_plan(
     from airtool.engine.detect import detect_files
     from airtool.engine.iterate import decide
     from airtool.engine.trace import as_planned
-    from airtool.reports.writers import plain
+    from airtool.reports.writers import STDOUT, plain, write_text
 
     failed = 0
     rows: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ def print_plan(
             failed += 1
         row = as_planned(finding.picture, task.output, decision, finding.problem)
         if as_json:
-            print(json.dumps(plain(row), ensure_ascii=False, allow_nan=False), flush=True)
+            write_text(STDOUT, json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n")
         rows.append(row)
     if not as_json:
         _print_table(rows)

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -30,7 +29,8 @@ from airtool.cli.options import (
     Tile,
 )
 from airtool.cli.outputs import check_quality, plan_outputs, settle_outputs, sweep_outputs
-from airtool.cli.progress import clock, track
+from airtool.cli.progress import track
+from airtool.cli.restore_report import check_report, conclude, print_plan
 from airtool.cli.urls import check_local, check_visible
 from airtool.errors import AirtoolError, UsageError
 from airtool.methods import DEFAULT
@@ -229,6 +229,8 @@ def restore(
     from airtool.methods.registry import check_method, which_method
     from airtool.reports.writers import write_json
 
+    if dry_run and report is not None:
+        raise UsageError("--dry-run restores nothing: leave --report out")
     if devices is not None and device != "auto":
         raise UsageError("--device and --devices exclude each other: choose one")
     names = (device,) if devices is None else parse_devices(devices)
@@ -259,7 +261,7 @@ def restore(
         raise UsageError(f"{method} has nothing to show with --explain: leave it out")
     planned = plan_outputs(inputs, output, format, overwrite, resume, shard)
     check_quality(planned, quality)
-    _check_report(planned, report, output)
+    check_report(planned, report, output)
     if engine == "ray":
         check_visible([*inputs, output, compare, explain])
     _check_engine(engine, ray_address, ray_workers, devices, planned)
@@ -273,10 +275,7 @@ def restore(
     tasks = plan_tasks(settled.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume)
 
     if dry_run:
-        for task in tasks:
-            companions = [*([task.comparison] if task.comparison else []), *task.explanations.values()]
-            for target in [task.output, *companions]:
-                print(f"{task.name} -> {target}")
+        print_plan(tasks)
         return
     from airtool.engine.devices import DevicesPipeline, describe_shared
     from airtool.engine.pipeline import Pipeline
@@ -312,28 +311,7 @@ def restore(
             outcome = _run(local, len(tasks), quiet)
     if report is not None:
         write_json(report, payload(outcome, settled.kept, describe_shared(sessions) if sessions else None, shard))
-    _finish(outcome, len(tasks), quiet)
-
-
-def _check_report(planned: "Plan", report: str | None, output: str) -> None:
-    """Find out whether the report can be written where it is wanted."""
-    from airtool.images.remote import place
-    from airtool.reports.writers import STDOUT, check_target
-
-    if report is None:
-        return
-    targets = [job.target for job in (*planned.jobs, *planned.skipped)]
-    where, folder = place(report), place(output)
-    if report == STDOUT and None in targets:
-        raise UsageError("the picture and the report cannot both go to standard output: give --report a file")
-    if str(where) in {str(target) for target in targets if target is not None}:
-        raise UsageError(f"--report {report} is also the name of an output: name another file")
-    if isinstance(where, Path) and isinstance(folder, Path) and planned.folder is not None:
-        if where.resolve() == folder.resolve():
-            raise UsageError(f"--report {report} is also the output folder: name a file, such as {where}/report.json")
-        if not folder.exists() and where.parent.resolve() == folder.resolve():
-            return  # the output folder is made on the way
-    check_target(report, "--report")
+    conclude(outcome, len(tasks), quiet)
 
 
 def _check_engine(engine: str, address: str | None, workers: int | None, devices: str | None, planned: "Plan") -> None:
@@ -378,25 +356,3 @@ def _run(pipeline: "Pipeline | RayPipeline", planned: int, quiet: bool) -> "Outc
     except KeyboardInterrupt:
         interrupted = True
     return Outcome(tuple(pipeline.records), time.perf_counter() - start, interrupted)
-
-
-def _finish(outcome: "Outcome", planned: int, quiet: bool) -> None:
-    """Sum up, and leave with the exit code that fits."""
-    from airtool.engine.records import count, megapixels
-
-    counts = count(outcome.records)
-    done, failed = counts["restored"], counts["failed"]
-    for note, times in Counter(note for record in outcome.records for note in record.notes).items():
-        say(f"{times} of {planned}: {note}", quiet)
-    if done:
-        speed = megapixels(outcome.records) / outcome.seconds
-        say(f"{done} of {planned} restored in {clock(outcome.seconds)} ({speed:.2f} MP/s)", quiet)
-    if counts["kept"]:
-        say(f"{counts['kept']} of {planned} made by another run meanwhile, kept", quiet)
-    if failed:
-        warn(f"{failed} of {planned} failed")
-    if outcome.interrupted:
-        warn(f"interrupted after {done} of {planned}; go on with --resume")
-        raise typer.Exit(130)
-    if failed:
-        raise typer.Exit(1)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from airtool.degradations.compose import Step, compose, picture_rng
-from airtool.errors import AirtoolError, PictureError
+from airtool.errors import AirtoolError, OutputError, PictureError
 from airtool.images.encode import encode, lossy_changes
 from airtool.images.files import write_atomic
 from airtool.images.names import shown
@@ -77,7 +77,8 @@ def degrade_files(
 
     `finished` is called from the threads, once for every job that ended; when the caller stops early (Ctrl-C), the
     pictures under way are still completed and reported to it, so it knows every file that was written. A picture that
-    fails is reported and stops nothing. quality: of lossy formats, 1 to 100, None for the encoder's default.
+    fails is reported and stops nothing, unless it is standard output that cannot be written: raises OutputError.
+    quality: of lossy formats, 1 to 100, None for the encoder's default.
     reader: what opens the pictures, within its limits.
     """
     opened = reader or Reader()
@@ -108,6 +109,8 @@ def _attempt(
 ) -> Outcome:
     try:
         return _degrade(reader, job, standard_input, steps, seed, quality, overwrite)
+    except OutputError:
+        raise
     except AirtoolError as error:
         return Failed(job, str(error))
     except MemoryError:

@@ -26,17 +26,21 @@ def half(rgb: Pixels) -> Pixels:
     return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
 
 
-def side_by_side(before: Pixels, after: Pixels) -> bytes:
-    """A JPEG file: `before` at the left, `after` (of the same shape) at the right, a thin white line between."""
+def side_by_side(before: Pixels, after: Pixels, picture: Picture) -> bytes:
+    """A JPEG file: `before` at the left, `after` (of the same shape) at the right, a thin white line between.
+
+    picture: what both show. They are numbers in its colour space, so that the file gets its colour profile, and one
+    channel where it has one; its other metadata describe the picture alone.
+    """
     line = np.ones((before.shape[0], LINE, 3), np.float32)
     rgb = np.concatenate([before, line, after], axis=1)
-    return _bare(rgb, "jpeg")
+    return _plain(rgb, "jpeg", picture.grey, Metadata(icc=picture.metadata.icc))
 
 
 def bare_png(rgb: Pixels) -> bytes:
     """A PNG file of 8 bits without metadata, from (H, W, 3) in [0, 1]."""
-    return _bare(rgb, "png")
+    return _plain(rgb, "png", False, Metadata())
 
 
-def _bare(rgb: Pixels, format: str) -> bytes:
-    return encode(Picture(rgb, alpha=None, depth=8, grey=False, format=format, metadata=Metadata()), format=format)
+def _plain(rgb: Pixels, format: str, grey: bool, metadata: Metadata) -> bytes:
+    return encode(Picture(rgb, alpha=None, depth=8, grey=grey, format=format, metadata=metadata))

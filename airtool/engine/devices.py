@@ -137,8 +137,10 @@ class DevicesPipeline(Pipeline):
 
     def __iter__(self) -> Iterator[Record]:
         while self._waiting or self._reading or self._writing:
-            self._in_flight -= sum(pixels for pixels, saving in self._active if saving.done())
-            self._active = [(pixels, saving) for pixels, saving in self._active if not saving.done()]
+            # Asked once: a picture may finish at any moment.
+            told = [(pixels, saving, saving.done()) for pixels, saving in self._active]
+            self._in_flight -= sum(pixels for pixels, _, done in told if done)
+            self._active = [(pixels, saving) for pixels, saving, done in told if not done]
             self._read_ahead()
             if self._reading and len(self._active) < len(self._devices) + self._workers:
                 self._restore_next()

@@ -191,7 +191,7 @@ class Pipeline:
         data = encode(picture, task.job.format, self._quality)
         # These first, so that a picture one of whose companions failed is not taken for done by --resume.
         if done.before is not None and task.comparison is not None:
-            write_atomic(task.comparison, side_by_side(done.before, half(picture.rgb)), overwrite=True)
+            write_atomic(task.comparison, side_by_side(done.before, half(picture.rgb), picture), overwrite=True)
         for name, target in task.explanations.items():
             write_atomic(target, bare_png(done.maps[name]), overwrite=True)
         if task.job.target is None:

@@ -37,14 +37,16 @@ RATIOS = np.float32(0.5), np.float32(2.0)
 UNCHANGED = 0.02
 """Root mean square of the change of tone, of 1, below which a restoration is not one of tone, and tiles stay alone."""
 
+LONGEST = 32766
+"""Most pixels a side that OpenCV's `remap` takes, and so the most that a reduced picture may have."""
+
 ROWS, COLUMNS = 256, 1 << 14
-"""Rows and columns of the picture that are changed at a time: memory stays bounded, and OpenCV's `remap` takes at most
-32766 pixels a side."""
+"""Rows and columns of the picture that are changed at a time: memory stays bounded, and below `LONGEST`."""
 
 
 @dataclass(frozen=True)
 class ChangeMap:
-    """new = gain * old + shift + rest, each (h, w, 3) of a reduced picture, enlarged."""
+    """new = gain * old + shift + rest, each (h, w, 3) of a reduced picture, at most `LONGEST` a side, enlarged."""
 
     gain: Pixels
     shift: Pixels

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from airtool.errors import PictureError
-from airtool.images import avif, bmp, jp2, jpeg, png, ppm, tiff_picture, webp
+from airtool.images import avif, bmp, jp2, jpeg, png, ppm, tiff_picture, webp, xmp
 from airtool.images.container import DAMAGED, Container, ContainerError
 from airtool.images.exif import orientation, parse, upright
 from airtool.images.formats import FORMATS, by_magic, unreadable
@@ -97,7 +97,7 @@ def _read_up_to(file: BinaryIO, most: int) -> bytes | None:
 def decode(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode the bytes of a picture file, whose format is told from its content, not from its name.
 
-    The EXIF orientation (for AVIF that of the container, if it has one) is applied, and the kept EXIF block says so.
+    The EXIF orientation (for AVIF that of the container, if it has one) is applied, and the kept EXIF and XMP say so.
     Palettes are resolved; CMYK becomes RGB without its profile; colours stored multiplied by alpha are divided by it.
     name: what to call the file in messages. max_pixels: most that the picture may have, by its header, before memory is
     taken for them; up to `limits.MOST_PIXELS`.
@@ -175,11 +175,11 @@ def _decode_samples(container: Container) -> tuple[Samples, Metadata]:
         raise ContainerError(f"has {image.dtype} samples: convert it to 8 or 16 bits first")
     found = {int(kind): block.tobytes() for kind, block in zip(np.ravel(kinds), blocks, strict=True)}
     own = container.metadata
-    xmp = found.get(cv2.IMAGE_METADATA_XMP, b"").removeprefix(jpeg.XMP_MARKER) or None
+    packet = found.get(cv2.IMAGE_METADATA_XMP, b"").removeprefix(jpeg.XMP_MARKER) or None
     return samples, Metadata(
         exif=parse(own.exif or found.get(cv2.IMAGE_METADATA_EXIF)),
         icc=own.icc or found.get(cv2.IMAGE_METADATA_ICCP),
-        xmp=own.xmp or xmp,
+        xmp=own.xmp or packet,
     )
 
 
@@ -214,10 +214,11 @@ def assemble(unpacked: Unpacked) -> Picture:
         np.divide(rgb, cover, out=rgb, where=cover > 0)
         np.minimum(rgb, 1, out=rgb)
     grey = samples.ndim == 2 or container.grey
+    # A picture that was not turned keeps what XMP says: we do not go by it, and whoever does saw the original so, too.
     kept = Metadata(
         exif=upright(exif, width, height) if exif else None,
         icc=metadata.icc if profile_fits(metadata.icc, grey) else None,
-        xmp=metadata.xmp,
+        xmp=xmp.upright(metadata.xmp) if metadata.xmp and turn != 1 else metadata.xmp,
     )
     return Picture(rgb, alpha, depth, grey, unpacked.format, kept)
 

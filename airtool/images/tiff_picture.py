@@ -35,6 +35,16 @@ ASSOCIATED, UNASSOCIATED = 1, 2
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 """Values of PHOTOMETRIC that OpenCV decodes."""
 
+DEPTHS = {
+    WHITE_IS_ZERO: (1, 8, 16),
+    BLACK_IS_ZERO: (1, 8, 16),
+    RGB: (8, 16),
+    PALETTE: (1, 4, 8),
+    CMYK: (8,),
+    YCBCR: (8,),
+}
+"""Bits a sample that OpenCV decodes with each of them."""
+
 UNSIGNED = 1
 """The value of SAMPLE_FORMAT for unsigned integers."""
 
@@ -88,11 +98,11 @@ def inspect(data: bytes) -> Container:
         _check_pieces(data, first, order, (STRIP_OFFSETS, STRIP_COUNTS), planes * _times(height, rows))
     bits, samples, extra = max(value(BITS, 1)), value(SAMPLES, 1)[0], value(EXTRA_SAMPLES)
     photometric = (value(PHOTOMETRIC) or (BLACK_IS_ZERO,))[0]
+    _check_layout(bits, samples, photometric, value(SAMPLE_FORMAT, UNSIGNED), value(PLANAR, 1)[0])
     if photometric == PALETTE:
         colours = first.entries.get(COLOR_MAP)
         if colours is None or colours.count != 3 << bits:  # OpenCV would make do with grey
             raise ContainerError(DAMAGED)
-    _check_layout(bits, samples, photometric, value(SAMPLE_FORMAT, UNSIGNED), value(PLANAR, 1)[0])
     changes = {ORIENTATION: 1} if ORIENTATION in first.entries else {}
     inverted = photometric == WHITE_IS_ZERO and bits == 16
     if inverted:
@@ -143,12 +153,14 @@ def _check_pieces(data: bytes, first: Directory, order: Order, tags: tuple[int, 
 def _check_layout(bits: int, samples: int, photometric: int, formats: tuple[int, ...], planar: int) -> None:
     """Refuse what OpenCV would misread or return without a part of it."""
     reason = None
-    if bits not in (1, 2, 4, 8, 16) or any(kind != UNSIGNED for kind in formats):
+    if any(kind != UNSIGNED for kind in formats):
         reason = "its samples are not integers of 8 or 16 bits"
-    elif photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, YCBCR):
+    elif photometric not in DEPTHS:
         reason = "its colour space is neither grey, RGB, YCbCr nor CMYK"
     elif photometric == CMYK and (bits != 8 or samples != 4):
         reason = "CMYK is read with 8 bits and without alpha only"
+    elif bits not in DEPTHS[photometric]:
+        reason = f"it has {bits} bits a sample"
     elif photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE) and samples > 1:
         reason = "it has grey or palette colours together with alpha"
     elif photometric in (RGB, YCBCR) and samples not in (3, 4):

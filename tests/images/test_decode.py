@@ -1,5 +1,6 @@
 """Pixels: every kind of file arrives with its values, its depth and its alpha."""
 
+import base64
 import io
 import struct
 import zlib
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps
 
 from airtool.errors import PictureError
 from airtool.images.decode import decode, read
+from airtool.images.encode import encode
+from airtool.images.isolated import IsolatedReader
 
 DATA = Path(skimage.data_dir)
 
@@ -31,6 +34,14 @@ def tiff(array, **options):
 
 def chunk(kind, body):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def shallower(data, bits):
+    """A grey JPEG 2000 codestream of 16 bits as one of fewer: decoders centre values on half the range that SIZ tells."""
+    data = bytearray(data)
+    assert data[42] == 15
+    data[42] = bits - 1
+    return bytes(data)
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "rocket.jpg", "retina.jpg"])
@@ -168,6 +179,45 @@ def test_avif_of_more_than_eight_bits(rgba, bits):
     white = 2**bits - 1
     assert np.abs(picture.alpha / 65535 - samples[..., 3] / white).max() < 4 / white
     assert abs(picture.rgb.mean() - samples[..., :3].mean() / white) < 0.01
+
+
+TWELVE_BITS = base64.b64decode(
+    "AAAADGpQICANCocKAAAAFGZ0eXBqcDIgAAAAAGpwMiAAAAAtanAyaAAAABZpaGRyAAAAAgAAAAIABAsHAAAAAAAPY29scgEAAAAAABAAAACwanAy"
+    "Y/9P/1EAMgAAAAAAAgAAAAIAAAAAAAAAAAAAAAIAAAACAAAAAAAAAAAABAsBAQsBAQsBAQsBAf9SAAwAAAABAAAEBAAB/1wABEBg/2QAJQABQ3Jl"
+    "YXRlZCBieSBPcGVuSlBFRyB2ZXJzaW9uIDIuNS40/5AACgAAAAAANQAB/5Pf4CAHe/H2FRb9P8/kHAjqv72uE3/P5BQAMdg5v9/gHA/iGD8IPRn/"
+    "2Q=="
+)
+"""A JPEG 2000 file that OpenJPEG (of imagecodecs 2026.3.6, bitspersample=12, reversible) made of `TWELVE_BIT_SAMPLES`:
+neither Pillow nor OpenCV writes this depth."""
+
+TWELVE_BIT_SAMPLES = np.array(
+    [[[0, 1, 4095, 4095], [4095, 2048, 7, 2048]], [[17, 33, 65, 16], [1023, 1024, 1025, 0]]], np.uint16
+)
+
+
+def test_jpeg_2000_of_twelve_bits():
+    rgb, alpha = TWELVE_BIT_SAMPLES[..., :3], TWELVE_BIT_SAMPLES[..., 3]
+    picture = decode(TWELVE_BITS, "x")
+    assert (picture.depth, picture.grey, picture.alpha.dtype) == (16, False, np.uint16)
+    np.testing.assert_array_equal(picture.rgb, rgb / np.float32(4095))
+    np.testing.assert_array_equal(picture.alpha, np.rint(alpha * (65535 / 4095)))
+    for format in ("png", "tiff"):
+        written = cv2.imdecode(np.frombuffer(encode(picture, format), np.uint8), cv2.IMREAD_UNCHANGED)
+        assert written.dtype == np.uint16
+        np.testing.assert_array_equal(written[..., [2, 1, 0, 3]], np.rint(TWELVE_BIT_SAMPLES * (65535 / 4095)))
+    with IsolatedReader() as reader:
+        np.testing.assert_array_equal(reader.decode(TWELVE_BITS, "x").rgb, picture.rgb)
+
+
+@pytest.mark.parametrize("bits", range(9, 17))
+def test_jpeg_2000_of_any_depth(saved, photo, bits):
+    values = np.rint(photo[..., 1] * ((2**bits - 1) / 255)).astype(np.uint16)
+    data = shallower(saved(values + (2**15 - 2 ** (bits - 1)), "JPEG2000", no_jp2=True), bits)
+    with Image.open(io.BytesIO(data)) as judge:
+        np.testing.assert_array_equal(judge, values << (16 - bits))
+    picture = decode(data, "x")
+    assert (picture.depth, picture.grey) == (16, True)
+    np.testing.assert_array_equal(picture.rgb[..., 1], values / np.float32(2**bits - 1))
 
 
 @pytest.mark.parametrize("kinds", [{"xmp"}, {"exif"}, {"exif", "xmp"}])

@@ -5,7 +5,8 @@ import io
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from airtool.errors import PictureError, UsageError
 from airtool.images.decode import decode
@@ -109,6 +110,57 @@ def test_metadata_survives(saved, photo, exif, icc, xmp, source, target, endian)
     assert found.get_ifd(0x8825)[2] == (52.0, 30.0, 1.5)
     assert profile == icc
     assert packet == xmp
+
+
+def packet(orientation):
+    """An XMP packet that tells the orientation, in the way that is asked for, with padding behind."""
+    body = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    if orientation.startswith("<"):
+        body += f'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/">{orientation}</rdf:Description>'
+    else:
+        body += f'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" {orientation}/>'
+    return f"{body}</rdf:RDF></x:xmpmeta>{' ' * 60}".encode()
+
+
+def turned_file(saved, photo, format, orientation, xmp, exif):
+    """A file by Pillow that tells an orientation in EXIF (in TIFF and AVIF in their own way) and has an XMP packet."""
+    if format == "TIFF":
+        return saved(photo, format, tiffinfo={274: orientation, 700: xmp})
+    if format == "PNG":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        return saved(photo, format, exif=exif(orientation), pnginfo=info)
+    return saved(photo, format, exif=exif(orientation), xmp=xmp)
+
+
+@pytest.mark.parametrize("target", KEEPERS)
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize(
+    "words",
+    ['tiff:Orientation="{}"', "tiff:Orientation = '{}'", "<tiff:Orientation>{}</tiff:Orientation>"],
+)
+def test_no_reader_turns_a_picture_that_was_turned(saved, photo, exif, source, target, words):
+    data = turned_file(saved, photo, source, 6, packet(words.format(6)), exif)
+    upright = ImageOps.exif_transpose(opened(data)).size
+    image = opened(encode(decode(data, "x"), target))
+    assert metadata_of(image)[2] == packet(words.format(1))
+    assert ImageOps.exif_transpose(image).size == upright == (40, 60)
+
+
+def test_an_orientation_in_xmp_alone_is_neither_applied_nor_taken_away(saved, photo, exif):
+    # Whoever goes by it turned the original, and turns the result.
+    xmp = packet('tiff:Orientation="6"')
+    for target in KEEPERS:
+        for data in (saved(photo, "JPEG", xmp=xmp), saved(photo, "JPEG", xmp=xmp, exif=exif(1))):
+            one = decode(data, "x")
+            assert one.rgb.shape == photo.shape
+            assert metadata_of(opened(encode(one, target)))[2] == xmp
+
+
+@pytest.mark.parametrize("other", ['tiff:Orientation="1"', 'tiff:Orientation="62"', 'a:Orientation="6"', "<b>6</b>"])
+def test_the_rest_of_xmp_is_untouched_by_turning(saved, photo, exif, other):
+    xmp = packet(other)
+    assert decode(saved(photo, "JPEG", xmp=xmp, exif=exif(6)), "x").metadata.xmp == xmp
 
 
 @pytest.mark.parametrize("target", KEEPERS)

@@ -1,6 +1,7 @@
 """Files that must be refused: each with one line that names the file and the remedy."""
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -102,6 +103,57 @@ def test_samples_that_cannot_be_carried(photo):
 
 def chunk(kind, body):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def small_tiff(bits, photometric):
+    """A TIFF file of 4x2 pixels of 0, as its specification describes it, with a grey palette if it has one."""
+    tags = [(256, 4), (257, 2), (258, bits), (259, 1), (262, photometric), (273, 0), (277, 1), (278, 2), (279, bits)]
+    palette = [round(index * 65535 / (2**bits - 1)) for index in range(2**bits)] * 3 if photometric == 3 else []
+    end = 8 + 2 + 12 * (len(tags) + bool(palette)) + 4
+    tags[5] = (273, end)
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    if palette:
+        entries += struct.pack("<HHII", 320, 3, len(palette), end + bits)
+    directory = struct.pack("<H", len(entries) // 12) + entries + bytes(4)
+    return b"II*\0\x08\0\0\0" + directory + bytes(bits) + struct.pack(f"<{len(palette)}H", *palette)
+
+
+@pytest.mark.parametrize(("bits", "photometric"), [(2, 0), (2, 1), (4, 0), (4, 1), (2, 3)])
+def test_intact_tiff_of_unusual_depth_is_not_called_damaged(bits, photometric):
+    data = small_tiff(bits, photometric)
+    with Image.open(io.BytesIO(data)) as judge:
+        assert np.asarray(judge.convert("L")).tolist() == [[0 if photometric else 255] * 4] * 2
+    assert refusal(data).endswith(f"does not read (it has {bits} bits a sample): convert it to RGB or to PNG")
+
+
+@pytest.mark.parametrize(("bits", "photometric"), [(1, 0), (1, 1), (8, 1), (1, 3), (4, 3), (8, 3)])
+def test_tiff_of_usual_depth_is_read(bits, photometric):
+    assert decode(small_tiff(bits, photometric), "x").rgb.tolist() == [[[0.0 if photometric else 1.0] * 3] * 4] * 2
+
+
+def jpeg_2000(saved, image, *depths):
+    """A JPEG 2000 file whose header tells these depths, coded as the standard does: bits less one, 128 for signed."""
+    data = bytearray(saved(image, "JPEG2000"))
+    start = data.index(b"\xff\x4f\xff\x51") + 42
+    data[start : start + 3 * len(depths) : 3] = bytes(depths)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("depths", "words"),
+    [
+        ((11, 11, 7), r"different depths \(12, 12, 8 bits\): convert"),
+        ((7, 7, 7, 0), r"different depths \(8, 8, 8, 1 bits\): convert"),
+        ((7 + 128, 7 + 128, 7 + 128), "signed samples: convert"),
+        ((11 + 128,), "signed samples: convert"),
+        ((6, 6, 6), "has 7 bits a sample: convert"),
+        ((3,), "has 4 bits a sample: convert"),
+        ((17,), "has 18 bits a sample: convert"),
+    ],
+)
+def test_depths_of_jpeg_2000_that_cannot_be_carried(saved, rgba, depths, words):
+    image = rgba[..., 0] if len(depths) == 1 else rgba[..., : len(depths)]
+    assert re.search(words, refusal(jpeg_2000(saved, image, *depths)))
 
 
 def test_decompression_bomb():
