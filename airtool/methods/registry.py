@@ -5,18 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from airtool.errors import AirtoolError, UsageError
-from airtool.methods import DEFAULT, autodir, defusion, dfpir, ndr, up_restorer
+from airtool.methods import DEFAULT
 from airtool.methods.facts import MethodFacts
 
 if TYPE_CHECKING:
     from airtool.methods.base import Method, MethodClass
 
+FOLDERS = ("ndr", "dfpir", "up_restorer", "autodir", "defusion")
+"""Packages of `airtool.methods` with a method each, in the order in which they are listed; a new one is added here."""
+
 METHODS: dict[str, MethodFacts] = {
-    "ndr": ndr.FACTS,
-    "dfpir": dfpir.FACTS,
-    "up-restorer": up_restorer.FACTS,
-    "autodir": autodir.FACTS,
-    "defusion": defusion.FACTS,
+    facts.name: facts for facts in (import_module(f"airtool.methods.{folder}").FACTS for folder in FOLDERS)
 }
 
 

@@ -94,14 +94,14 @@ def difference(method: Any, rgb: np.ndarray) -> tuple[np.ndarray, float]:
     return ours, float(np.abs(rival.restore(rgb) - ours).max())
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_plain_networks_compute_what_ours_do(rgb: np.ndarray, name: str) -> None:
     ours, found = difference(load_method(name), rgb)
     assert found < 1e-3
     assert np.abs(ours - rgb).max() > 0.02, "a network that does nothing would prove nothing"
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_plain_networks_of_the_published_kind(rgb: np.ndarray, name: str) -> None:
     if name == "autodir" and find_spec("diffusers") is None:
         pytest.skip("diffusers is not installed: pip install -c constraints.txt '.[autodir]'")
@@ -186,7 +186,7 @@ def test_who_can_run(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(contenders, "native_bf16", lambda device: True)
     every = ("plain", "airtool", "airtool, heap not kept", "airtool, bf16", "openvino")
     assert contenders.line_up(case) == (every, {})
-    for name in METHODS:
+    for name in PUBLISHED:
         names, left_out = contenders.line_up(replace(case, method=name))
         assert name == "ndr" or (names == every[:4] and "network" in left_out["openvino"])
     assert contenders.line_up(replace(case, device="cuda:0")) == (every[:2], {"openvino": "on CPUs only"})
