@@ -26,7 +26,7 @@ def inspect(data: bytes) -> Container:
     """Find the sides and the depth.
 
     Raises ContainerError when the header is not all there, asks for absurd work, or tells of samples that OpenCV
-    refuses or misreads: signed, of fewer than 8 or more than 16 bits, of different depths.
+    refuses or misreads: indices, signed, of fewer than 8 or more than 16 bits, of different depths.
     """
     stream, palette = _codestream(data)
     if len(stream) < SIZ.size:
@@ -44,8 +44,9 @@ def inspect(data: bytes) -> Container:
     depths = stream[SIZ.size : SIZ.size + 3 * channels : 3]
     if len(depths) < channels:
         raise ContainerError(CUT_SHORT)
-    # With a palette these are depths of indices, which say nothing about the colours.
-    bits = 8 if palette else _bits(depths)
+    if palette:  # the decoder would return its indices as shades of grey
+        raise ContainerError("is a JPEG 2000 file with a palette: convert it to RGB or to PNG")
+    bits = _bits(depths)
     # The decoder's reference grid counts from (0, 0), whatever the near corner.
     return Container(data, (right - left, bottom - top), white=2**bits - 1 if 8 < bits < 16 else None)
 

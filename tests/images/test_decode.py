@@ -37,7 +37,7 @@ def chunk(kind, body):
 
 
 def shallower(data, bits):
-    """A grey JPEG 2000 codestream of 16 bits as one of fewer: decoders centre values on half the range that SIZ tells."""
+    """A grey JPEG 2000 codestream of 16 bits as one of fewer; values are stored less half of the range."""
     data = bytearray(data)
     assert data[42] == 15
     data[42] = bits - 1

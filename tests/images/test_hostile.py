@@ -106,29 +106,28 @@ def chunk(kind, body):
 
 
 def small_tiff(bits, photometric):
-    """A TIFF file of 4x2 pixels of 0, as its specification describes it, with a grey palette if it has one."""
-    tags = [(256, 4), (257, 2), (258, bits), (259, 1), (262, photometric), (273, 0), (277, 1), (278, 2), (279, bits)]
+    """A TIFF file of 8x2 pixels of 0, put together by its specification, with a grey palette if it has one."""
     palette = [round(index * 65535 / (2**bits - 1)) for index in range(2**bits)] * 3 if photometric == 3 else []
-    end = 8 + 2 + 12 * (len(tags) + bool(palette)) + 4
-    tags[5] = (273, end)
-    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    end = 8 + 2 + 12 * (10 if palette else 9) + 4
+    tags = {256: 8, 257: 2, 258: bits, 259: 1, 262: photometric, 273: end, 277: 1, 278: 2, 279: 2 * bits}
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items())
     if palette:
-        entries += struct.pack("<HHII", 320, 3, len(palette), end + bits)
+        entries += struct.pack("<HHII", 320, 3, len(palette), end + 2 * bits)
     directory = struct.pack("<H", len(entries) // 12) + entries + bytes(4)
-    return b"II*\0\x08\0\0\0" + directory + bytes(bits) + struct.pack(f"<{len(palette)}H", *palette)
+    return b"II*\0\x08\0\0\0" + directory + bytes(2 * bits) + struct.pack(f"<{len(palette)}H", *palette)
 
 
 @pytest.mark.parametrize(("bits", "photometric"), [(2, 0), (2, 1), (4, 0), (4, 1), (2, 3)])
 def test_intact_tiff_of_unusual_depth_is_not_called_damaged(bits, photometric):
     data = small_tiff(bits, photometric)
     with Image.open(io.BytesIO(data)) as judge:
-        assert np.asarray(judge.convert("L")).tolist() == [[0 if photometric else 255] * 4] * 2
+        assert np.asarray(judge.convert("L")).tolist() == [[0 if photometric else 255] * 8] * 2
     assert refusal(data).endswith(f"does not read (it has {bits} bits a sample): convert it to RGB or to PNG")
 
 
 @pytest.mark.parametrize(("bits", "photometric"), [(1, 0), (1, 1), (8, 1), (1, 3), (4, 3), (8, 3)])
 def test_tiff_of_usual_depth_is_read(bits, photometric):
-    assert decode(small_tiff(bits, photometric), "x").rgb.tolist() == [[[0.0 if photometric else 1.0] * 3] * 4] * 2
+    assert decode(small_tiff(bits, photometric), "x").rgb.tolist() == [[[0.0 if photometric else 1.0] * 3] * 8] * 2
 
 
 def jpeg_2000(saved, image, *depths):
