@@ -32,11 +32,7 @@ SHRINK_SHARE, LARGEST_SHRINK = 0.4, 2.0
 removes the compression artefacts of the clean photographs."""
 
 WIDE = {"haze", "rain", "snow", "raindrop"}
-"""Degradations that change over a whole scene: they are laid over as much of the picture as there is, at most WIDEST
-times as wide as the crop, and the crop is cut out afterwards. Laid over the crop alone, a picture's whole depth would
-lie in it, and the network would never see an evenly hazy wall."""
-
-WIDEST = 3
+"""Degradations that change over a whole scene (`Recipe.scene`)."""
 
 UNALIGNED = 1 / 3
 """Share of the JPEG samples whose blocks begin anywhere: pictures are cut after they have been saved, too."""
@@ -145,7 +141,7 @@ class SampleMaker:
         side = self.recipe.patch + 2 * MARGIN
         shrink = rng.uniform(1.0, LARGEST_SHRINK) if rng.random() < SHRINK_SHARE else 1.0
         if WIDE.intersection(parts):
-            side = max(side, min(int(min(picture.shape[:2]) / shrink), WIDEST * self.recipe.patch))
+            side = max(side, min(int(min(picture.shape[:2]) / shrink), round(self.recipe.scene * self.recipe.patch)))
         elif "jpeg" in parts and rng.random() < UNALIGNED:
             side += JPEG_UNIT - 1
         crop = random_crop(picture, round(side * shrink), rng)

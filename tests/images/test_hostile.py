@@ -155,6 +155,16 @@ def test_depths_of_jpeg_2000_that_cannot_be_carried(saved, rgba, depths, words):
     assert re.search(words, refusal(jpeg_2000(saved, image, *depths)))
 
 
+def test_a_palette_in_jpeg_2000(saved, photo):
+    data = saved(photo[..., 0], "JPEG2000")
+    header = data.index(b"jp2h") - 4
+    (length,) = struct.unpack_from(">I", data, header)
+    palette = struct.pack(">I4sHBBBB6B", 20, b"pclr", 2, 3, 7, 7, 7, 0, 0, 0, 255, 0, 0)
+    end = header + length
+    data = data[:header] + struct.pack(">I", length + len(palette)) + data[header + 4 : end] + palette + data[end:]
+    assert "with a palette: convert" in refusal(data)
+
+
 def test_decompression_bomb():
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
     data = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")

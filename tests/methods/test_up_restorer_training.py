@@ -68,14 +68,6 @@ def test_what_is_random_depends_on_the_step_alone(stage: str) -> None:
     assert len(set(steps)) == 3
 
 
-def test_the_noise_stage_draws_times_from_the_lowest_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, drawn = objective(lowest_time=998), set()
-    monkeypatch.setattr(made, "noise_loss", lambda degraded, clean, t, noise, step: drawn.update(t.tolist()))
-    for step in range(20):
-        made(BATCH, step)
-    assert drawn == {998, 999}
-
-
 @pytest.mark.parametrize("config", [TINY, TINY_LOCAL], ids=["published", "local"])
 def test_the_noise_stage_is_the_error_of_the_prediction(config: UpRestorerConfig) -> None:
     made = objective(config)
@@ -180,7 +172,7 @@ def test_ndr_gives_its_backbone() -> None:
     "settings",
     [
         {"stage": "third"}, {"similarity": "lpips"}, {"alpha": 1.5}, {"data_range": 0.0},
-        {"evaluations_with_gradient": 0}, {"lowest_time": 1000}, {"loss": "mse"}, {"stranger": 1},
+        {"evaluations_with_gradient": 0}, {"loss": "mse"}, {"stranger": 1},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(settings: dict[str, Any]) -> None:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from airtool.methods.defusion.config import DefusionConfig
-from airtool.methods.up_restorer.warm_start import CONSTANT
 from airtool.methods.up_restorer.warm_start import from_ndr as for_diffusion
+
+CONSTANT = "encoder_level1.0.time.bias"
+"""Where Up-Restorer, whose first convolution has no bias, keeps what the change of range adds."""
 
 
 def from_ndr(tensors: Mapping[str, Tensor], config: DefusionConfig) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from airtool.diffusion.ddim import result
 from airtool.diffusion.field import noise_window
-from airtool.diffusion.schedule import LinearSchedule, antithetic_times
+from airtool.diffusion.schedule import antithetic_times
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.up_restorer.network import UpRestorerConfig, UpRestorerNet
@@ -27,9 +27,6 @@ class UpRestorerSettings(DistanceSettings):
     stage: Literal["noise", "unrolled"] = "noise"
     """noise: the distance of the prediction at random time steps. unrolled: alpha * (1 - similarity) + (1 - alpha) *
     distance of what the whole sampler makes of pure noise, back through its evaluations."""
-    lowest_time: int = 0
-    """Time steps are drawn from this one up (noise only). With 666 nearly nothing shows through the noise, and a step
-    teaches what the sampler's first two evaluations have to do: most of the restoration, at the price of one."""
     alpha: float = 0.84
     """Share of the similarity (unrolled only). The paper does not state it; this is C2F-DFT's."""
     similarity: Literal["ssim", "ms-ssim"] = "ssim"
@@ -47,8 +44,6 @@ class UpRestorerSettings(DistanceSettings):
             raise ValueError(f"stage must be 'noise' or 'unrolled', not {self.stage!r}")
         if self.similarity not in ("ssim", "ms-ssim"):
             raise ValueError(f"similarity must be 'ssim' or 'ms-ssim', not {self.similarity!r}")
-        if not 0 <= self.lowest_time < LinearSchedule().steps:
-            raise ValueError(f"lowest_time must be from 0 to {LinearSchedule().steps - 1}, not {self.lowest_time}")
         if not 0 <= self.alpha <= 1 or self.data_range <= 0:
             raise ValueError("alpha must lie between 0 and 1, and data_range above 0")
         if self.evaluations_with_gradient is not None and self.evaluations_with_gradient < 1:
@@ -70,8 +65,7 @@ class UpRestorerObjective(Objective):
         degraded, clean = 2 * batch.degraded - 1, 2 * batch.clean - 1
         generator = torch.Generator().manual_seed(batch.number(step))
         if self.settings.stage == "noise":
-            lowest = self.settings.lowest_time
-            t = lowest + antithetic_times(len(clean), self.network.schedule.steps - lowest, generator)
+            t = antithetic_times(len(clean), self.network.schedule.steps, generator)
             noise = torch.randn(clean.shape, generator=generator)
             loss = self.noise_loss(degraded, clean, t.to(clean.device), noise.to(clean.device), step)
             return {"loss": loss}

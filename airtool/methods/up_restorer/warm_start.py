@@ -14,9 +14,6 @@ DECODERS = {
 }
 """Modules that begin with the 1x1 convolution behind a concatenation: where that goes, and where the blocks go."""
 
-CONSTANT = "encoder_level1.0.time.bias"
-"""Where a constant of the first convolution goes: the published one has no bias, but the first block adds its time."""
-
 
 def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """NDR-Restore's tensors under the names of `UpRestorerNet`; whoever copies them takes what fits.
@@ -63,11 +60,12 @@ def _swapped(weight: Tensor) -> Tensor:
 def _embedding(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
     """The first convolution for y = 2x - 1 in place of x, blind to x_t.
 
-    W x + b = W y / 2 + (sum of W) / 2 + b.
+    W x + b = W y / 2 + (sum of W) / 2 + b. The published first convolution has no bias; the constant goes where the
+    first block adds its time.
     """
     half = weight / 2
     constant = half.sum((1, 2, 3)) + (0 if bias is None else bias)
     return {
         "patch_embed.proj.weight": torch.cat([half, torch.zeros_like(half)], 1),
-        CONSTANT: constant,
+        "encoder_level1.0.time.bias": constant,
     }
