@@ -17,7 +17,7 @@ from airtool.cli.grounds import grounds
 from airtool.cli.iterate import iterate
 from airtool.cli.restore import restore
 from airtool.cli.signals import INTERRUPTED, endable
-from airtool.cli.streams import discard_output, open_streams
+from airtool.cli.streams import discard, open_streams
 from airtool.cli.train import train
 from airtool.cli.urls import check_commands
 from airtool.errors import AirtoolError, UsageError
@@ -97,6 +97,6 @@ def _told(error: Exception) -> int:
         fail(error)
         return 2 if isinstance(error, UsageError) else 1
     if isinstance(error, BrokenPipeError):
-        discard_output()  # its reader has left
+        discard(sys.stdout)  # its reader has left
         return 1
     raise error

@@ -67,7 +67,7 @@ class Recipe:
     scene: float = 1.0
     """Haze, rain, snow and drops are laid over a part of the picture so many times as wide as the crop, where there is
     so much of it, and the crop is cut out afterwards. At 1, over the crop and its margin alone, a picture's whole depth
-    lies in every crop, and the network never sees an evenly hazy wall, which a blind one cannot tell from a pale one."""
+    lies in every crop, and the network never sees an evenly hazy wall. A blind one cannot tell that from a pale one."""
     tone: float = 0.0
     """Share of the clean pictures that are darkened or made pale first, before they are degraded and as ground truth:
     a dim or misty scene that is to stay so. Not where haze or low light is to be undone."""

@@ -82,6 +82,8 @@ def test_help_starts_within_half_a_second_of_python() -> None:
         (["restore", "in", "out", "--report", "./out"], "--report ./out is also the output folder"),
         (["restore", "in", "there", "--report", "there/old.png"], "is a picture that is already there"),
         (["restore", "-", "out", "--format", "png", "--engine", "ray"], "standard input reaches no other machine"),
+        (["restore", "in", "out", "--dry-run", "--report", "r.json"], "leave --report out"),
+        (["restore", "in", "out", "--dry-run", "--report", "-"], "leave --report out"),
         (["restore", "in", "out", "--compare", "out"], "--compare"),
         (["restore", "-", "-", "--report", "-"], "--report"),
         (["restore", "in", "out", "--speed", "9"], "--speed"),
@@ -104,13 +106,13 @@ def test_usage_errors_are_one_line_and_exit_code_2(
     assert err.startswith("airtool: error: ")
     assert err.count("\n") == 1
     assert words in err
-    assert not (tmp_path / "out").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "in", "taken", "there"]
 
 
 def test_planning_and_dry_run_do_not_import_torch(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(b"never read")
-    done = probe(0, "restore", "in", "out", "--dry-run", "--compare", "both", "--report", "r.json", cwd=tmp_path)
+    done = probe(0, "restore", "in", "out", "--dry-run", "--compare", "both", cwd=tmp_path)
     assert done.stdout.splitlines() == ["in/a.png -> out/a.png", "in/a.png -> both/a.png.jpg"]
     assert "torch" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]

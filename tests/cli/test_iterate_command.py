@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_shards_are_the_whole_run(iterate: Run, folder: Path, tmp_path: Path) ->
     for number in (1, 2, 3):
         trace = tmp_path / f"{number}.json"
         assert iterate(folder, tmp_path / "out", "--shard", f"{number}/3", "--trace", trace, "-q")[0] == 0
-        made += [each["source"] for each in traced(trace)["pictures"]] if trace.exists() else []
+        made += [each["source"] for each in traced(trace)["pictures"]]
     assert sorted(made) == sorted(str(folder / name) for name in NAMES)
     for name in NAMES:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
@@ -181,6 +182,43 @@ def test_resume_keeps_what_the_trace_says_and_overwrite_starts_anew(
     assert traced(trace)["restored"] == 3
 
 
+def test_a_trace_is_written_also_where_nothing_is_to_do(
+    iterate: Run, airtool: Run, folder: Path, weights: str, tmp_path: Path
+) -> None:
+    out, trace = tmp_path / "out", tmp_path / "t.json"
+    assert iterate(folder, out, "-q")[0] == 0
+    # All of it is there, but for the trace.
+    code, _, err = iterate(folder, out, "--resume", "--trace", trace)
+    assert code == 0
+    assert "nothing to do" in err
+    said = traced(trace)
+    assert (said["command"], said["restored"], said["kept"], said["failed"]) == ("iterate", 0, 3, 0)
+    assert [each["status"] for each in said["pictures"]] == ["kept"] * 3
+    code, printed, err = iterate(folder, out, "--resume", "--trace", "-", "-q")
+    assert (code, err) == (0, "")
+    assert json.loads(printed) | {"date": ""} == said | {"date": ""}
+    # A later run takes over nothing from it: nobody knows how these were made.
+    (out / "b.png").unlink()
+    assert iterate(folder, out, "--resume", "--trace", trace, "-q")[0] == 0
+    assert {Path(each["source"]).name: each.get("reason") for each in traced(trace)["pictures"]} == {
+        "b.png": "clean",
+        "a.jpg": None,
+        "c.png": None,
+    }
+    # More parts than pictures: some have none.
+    for command, option in ((iterate, "--trace"), (airtool, "--report")):
+        counts = []
+        for number in range(1, 9):
+            target = tmp_path / f"{option}{number}.json"
+            args = (folder, tmp_path / f"out{option}", "--shard", f"{number}/8", option, target, "-q")
+            start = () if command is iterate else ("restore",)
+            assert command(*start, *args, *(["--weights", weights] if start else [])) == (0, "", "")
+            counts.append((traced(target)["restored"], len(traced(target)["pictures"])))
+        assert sum(restored for restored, _ in counts) == 3
+        assert (0, 0) in counts
+        assert all(restored == listed for restored, listed in counts)
+
+
 def test_a_bad_picture_stops_nothing(iterate: Run, folder: Path, tmp_path: Path) -> None:
     (folder / "bad.png").write_bytes(b"nothing")
     code, out, err = iterate(folder, tmp_path / "out", "--trace", "-", "-q")
@@ -209,8 +247,7 @@ def test_shards_share_the_ground_truths(iterate: Run, folder: Path, truths: Path
         trace = tmp_path / f"{number}.json"
         extra = ["--shard", f"{number}/8", "--gt", truths, "--trace", trace, "-q"]
         assert iterate(folder, tmp_path / "out", *extra) == (0, "", "")
-        if trace.exists():
-            measured += [Path(each["source"]).name for each in traced(trace)["pictures"] if each["input"]]
+        measured += [Path(each["source"]).name for each in traced(trace)["pictures"] if each["input"]]
     assert sorted(measured) == ["a.jpg", "b.png", "c.png"]
 
 
@@ -301,6 +338,19 @@ def test_pipes_and_files_as_a_shell_has_them(folder: Path, weights: str, untrain
         assert (tmp_path / step["file"]).name == f"stdin.step-{number}.png"
         assert (tmp_path / step["file"]).is_file()
         assert step["kept"] == (number <= picture["kept"])
+
+
+def test_a_plan_as_json_is_utf8_whatever_the_terminal_shows(
+    folder: Path, weights: str, untrained: Path, tmp_path: Path
+) -> None:
+    (folder / "b.png").rename(folder / "\U0001f600 \u65e5.png")
+    command = [sys.executable, "-m", "airtool", "iterate", "in", "out", "--plan-only", "--json", "-q"]
+    command += ["--method-for-step", "ndr", "--weights", weights, "--detector-weights", str(untrained)]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii:strict"}
+    done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path, env=ascii_only)
+    assert (done.returncode, done.stderr) == (0, b"")
+    named = [json.loads(line)["picture"] for line in done.stdout.decode("utf-8").splitlines()]
+    assert sorted(named) == ["in/a.jpg", "in/t\u00fcr/c.png", "in/\U0001f600 \u65e5.png"]
 
 
 def test_help_imports_neither_torch_nor_opencv() -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,29 @@ def test_leaving_early_stops_every_device_in_the_middle(folder: Path, tmp_path: 
     assert len(ended) == 2
     assert pipeline.records == []
     assert contents(tmp_path / "out") == {}
+
+
+class Wavering(Future):
+    """A picture that seems to finish whenever it is asked about: "no" and "yes" take turns from then on."""
+
+    asked = 0
+
+    def done(self) -> bool:
+        self.asked += 1
+        return super().done() and self.asked % 2 == 0
+
+
+def test_pixels_are_given_back_once_whenever_a_picture_finishes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Future", Wavering)
+    sessions = [session(FakeMethod(multiple=2, hook=noisy)) for _ in range(2)]
+    with DevicesPipeline(sessions, tasks(folder, tmp_path / "out"), workers=1) as pipeline:
+        for _ in pipeline:
+            assert pipeline._in_flight >= sum(pixels for pixels, _ in pipeline._active)
+    assert len(pipeline.records) == COUNT + 1
+    assert len(contents(tmp_path / "out")) == COUNT
+    assert pipeline._in_flight == sum(pixels for pixels, _ in pipeline._active)
 
 
 @pytest.mark.parametrize(
