@@ -44,6 +44,8 @@ def test_json_and_csv_tell_the_same(airtool: Run, folder: Path, detector: str) -
     code, out, _ = airtool("detect", folder, "--weights", detector, "--json", "--threshold", "0.2")
     assert code == 0
     said = json.loads(out)
+    documented = (Path(__file__).parents[2] / "docs" / "reports.md").read_text("utf-8")
+    assert {key for key in (*said, *said["pictures"][0]) if f"`{key}`" not in documented} == set()
     assert said["detector"]["threshold"] == 0.2
     assert len(said["detector"]["sha256"]) == 64
     assert said["failures"] == []

@@ -35,6 +35,9 @@ def test_folder_to_folder(airtool: Run, folder: Path, weights: str, tmp_path: Pa
     assert len(said["restoration"]["sha256"]) == 64
     assert [picture["status"] for picture in said["pictures"]] == ["restored"] * 3
     assert said["pictures"][0]["width"] == 61
+    documented = (Path(__file__).parents[2] / "docs" / "reports.md").read_text("utf-8")
+    keys = {*said, *said["restoration"], *said["pictures"][0]}
+    assert {key for key in keys if f"`{key}`" not in documented} == set()
     assert said["pictures"][0]["seconds"] > 0
 
 
