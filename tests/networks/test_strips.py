@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from airtool.methods.defusion.bridge import Modulation
-from airtool.methods.defusion.local_unet import ModulatedBlock
+from airtool.methods.defusion.local_unet import Crossing, ModulatedBlock
 from airtool.networks import strips
 from airtool.networks.c2f_dft import DFTConfig, DiffusionTransformerBlock
 from airtool.networks.nafnet import NAFBlock
@@ -31,13 +31,14 @@ def feature() -> Tensor:
 def blocks() -> list[tuple[nn.Module, tuple[object, ...]]]:
     dft = DFTConfig(dim=CHANNELS, heads=(1, 1, 1, 1))
     timed = DiffusionTransformerBlock(CHANNELS, TransposedAttention(CHANNELS, 1), dft)
-    maps = Modulation(*(0.1 * torch.roll(feature(), shift, 2) for shift in range(3)))
+    maps = nn.Conv2d(3, 3 * CHANNELS, 1)
+    crossing = Crossing(torch.randn(1, 3, *feature().shape[2:]), lambda part: Modulation(*maps(part).chunk(3, dim=1)))
     return [
         (NAFBlock(CHANNELS, channel_attention=False), ()),
         (TransformerBlock(CHANNELS, 2), ()),
         (timed, (torch.randn(1, CHANNELS, 1, 1),)),
         (ModulatedBlock(CHANNELS, 6), (torch.randn(1, 6),)),
-        (ModulatedBlock(CHANNELS, 6), (torch.randn(1, 6), maps)),
+        (ModulatedBlock(CHANNELS, 6), (torch.randn(1, 6), crossing)),
     ]
 
 
