@@ -39,7 +39,6 @@ class Settings:
     work_size: tuple[float, ...] = ()
     """Megapixels of the reduced copies that are restored in place of the picture, rising; empty: the picture itself.
     What changed in each is carried over to the picture before the next. One above the picture's own stands for it."""
-
     self_ensemble: int = 1
     """1, 2 or 4: how many versions of each piece the network restores, whose results are averaged: itself; also its
     mirror image; also both upside down."""

@@ -82,7 +82,7 @@ class DetectorObjective(Objective):
         self.network = DetectorNet(config)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        # Every draw is decided by the step alone, so that a run that is resumed goes on as it would have.
+        # Every draw is decided by the batch's number alone, so that a run that is resumed goes on as it would have.
         generator = torch.Generator().manual_seed(batch.number(step))
         saved = self._saved(self._as_photographed(batch, generator), generator)
         y = self.targets(saved.labels).to(batch.degraded.device)

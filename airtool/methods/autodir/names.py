@@ -19,8 +19,7 @@ def for_restormer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for key, tensor in tensors.items()
         if key.startswith(PREFIX) and not key.startswith(f"{PREFIX}tell.")
     }
-    for key in ("weight", "bias"):
-        if (tensor := found.pop(f"entry.{key}", None)) is not None:
-            both = key == "weight"
-            found[f"patch_embed.proj.{key}"] = torch.stack(tensor.chunk(2, dim=1)).sum(0) if both else tensor
+    if "entry.weight" in found:
+        found["patch_embed.proj.weight"] = torch.stack(found.pop("entry.weight").chunk(2, dim=1)).sum(0)
+        found["patch_embed.proj.bias"] = found.pop("entry.bias")
     return found
