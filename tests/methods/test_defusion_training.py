@@ -208,10 +208,10 @@ def test_idle_codes_are_put_where_features_are() -> None:
 
 def test_grounds_and_crops_are_looked_at() -> None:
     only_crops = stage_one(crop_share=1.0)
-    seen = only_crops._pictures(BATCH, torch.Generator().manual_seed(0))
+    seen = only_crops._shown(BATCH, torch.Generator().manual_seed(0)).pictures
     for row, picture in zip(seen, 2 * DEGRADED - 1, strict=True):
         assert torch.equal(row, picture) or torch.equal(row, picture.flip(-1))
-    grounds = stage_one()._pictures(BATCH, torch.Generator().manual_seed(0))
+    grounds = stage_one()._shown(BATCH, torch.Generator().manual_seed(0)).pictures
     assert grounds.shape == (3, 3, 32, 32)
     assert not torch.allclose(grounds[1], seen[1])
     with pytest.raises(UsageError, match="looks at 32 pixels"):
@@ -227,13 +227,31 @@ def test_a_discriminator_can_judge_the_tokenizer() -> None:
     # The decoder's loss must not train the discriminator, nor the other way round.
     alone = stage_one(adversarial_weight=0.8, adversarial_from=1)
     assert alone.discriminator is not None
-    pictures = alone._pictures(BATCH, torch.Generator().manual_seed(1))
+    pictures = alone._shown(BATCH, torch.Generator().manual_seed(1)).pictures
     rebuilt = alone.tokenizer(pictures)[0].detach()
     discriminator_loss(alone.discriminator(pictures), alone.discriminator(rebuilt)).backward()
     for one, other in zip(made.discriminator.parameters(), alone.discriminator.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=1e-2)
     assert generator_loss(torch.tensor([1.0, 3.0])) == -2
     assert discriminator_loss(torch.tensor([2.0, 0.0]), torch.tensor([-2.0, 1.0])) == 0.5 * (0.5 + 1.0)
+
+
+def test_a_reader_can_ask_for_the_name_of_the_damage() -> None:
+    made = stage_one(naming_weight=0.5, clean_share=0.0)
+    shown = made._shown(BATCH, torch.Generator().manual_seed(1))
+    assert shown.grounds.tolist() == [1, 2]
+    named = [[name for name, has in zip(LOCAL.names, row, strict=True) if has] for row in shown.names]
+    assert named == [["noise"], ["noise", "rain"]]
+    damage = shown.pictures[shown.grounds] - shown.clean
+    assert (damage.abs().mean(dim=(1, 2, 3)) > 0.01).all()
+    # Noise alone adds up to nothing: both are the same part of the same ground, mirrored alike.
+    assert abs(float(damage[0].mean())) < 0.02
+    plain = stage_one(clean_share=0.0)(BATCH, 1)
+    losses = made(BATCH, 1)
+    torch.testing.assert_close(losses["loss"], plain["loss"] + 0.5 * losses["naming"])
+    made._naming(made.reader, made.tokenizer.encode(shown.pictures)[shown.grounds], shown).backward()
+    assert made.tokenizer.encoder.conv_in.weight.grad.abs().max() > 0
+    assert not [key for key in made.exported(made.state_dict()) if "reader" in key]
 
 
 def test_ndr_gives_its_backbone() -> None:

@@ -7,13 +7,14 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from airtool.errors import UsageError
+from airtool.methods.defusion.adapter import InstructionSummary
 from airtool.methods.defusion.config import DefusionConfig
 from airtool.methods.defusion.network import DefusionNet
 from airtool.methods.defusion.objective import PREFIX, instructed, told
-from airtool.methods.defusion.tokens import stacked
+from airtool.methods.defusion.tokens import in_units_of, stacked
 from airtool.methods.defusion.warm_start import from_ndr
 from airtool.methods.objective import Batch, Objective, psnr
 from airtool.networks.patch_discriminator import PatchDiscriminator, discriminator_loss, generator_loss
@@ -45,21 +46,52 @@ class TokenizerSettings:
     as the reconstruction does; the paper has 0.8. 0: no discriminator."""
     adversarial_from: int = 0
     """First step that uses it."""
+    naming_weight: float = 0.0
+    """Weight of the cross-entropy of a small reader that has to name the damage from a ground's residual tokens, and is
+    thrown away afterwards. Not published: in a training of minutes, pixels alone keep little of noise or blur."""
 
     def __post_init__(self) -> None:
         if self.pixels not in ("mse", "l1"):
             raise ValueError(f"pixels must be 'mse' or 'l1', not {self.pixels!r}")
         if not (0 <= self.crop_share <= 1 and 0 <= self.clean_share <= 1):
             raise ValueError("crop_share and clean_share must lie between 0 and 1")
-        if min(self.codebook_weight, self.commitment_weight, self.adversarial_weight, self.adversarial_from) < 0:
+        weights = (self.codebook_weight, self.commitment_weight, self.adversarial_weight, self.naming_weight)
+        if min(*weights, self.adversarial_from) < 0:
             raise ValueError("weights and adversarial_from must be at least 0")
         if self.restart_every < 0:
             raise ValueError("restart_every must be at least 0")
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the tokenizer learns to encode in one step."""
+
+    pictures: Tensor
+    """Degraded grounds, clean grounds, crops of photographs: (N, 3, view, view) in [-1, 1]."""
+    grounds: Tensor
+    """The rows that are degraded grounds, (n,) int64."""
+    clean: Tensor
+    """These grounds without damage, (n, 3, view, view) in [-1, 1]."""
+    names: Tensor
+    """1 for every degradation that they have, else 0: (n, names) float32."""
+
+
+class NameReader(nn.Module):
+    """Residual tokens (N, T, context) to a logit for every name, (N, names)."""
+
+    def __init__(self, context: int, names: int) -> None:
+        super().__init__()
+        self.summary = InstructionSummary(context, context)
+        self.out = nn.Linear(context, names)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.out(F.silu(self.summary(tokens)))
+
+
 class TokenizerObjective(Objective):
-    """loss = reconstruction + codebook + commitment (+ adversarial). The U-Net is carried along as it is, so that one
-    weights file starts the second stage."""
+    """loss = reconstruction + codebook + commitment (+ adversarial) (+ naming).
+
+    The U-Net is carried along as it is, so that one weights file starts the second stage."""
 
     relative: ClassVar[bool] = False
     used: Tensor
@@ -75,17 +107,29 @@ class TokenizerObjective(Objective):
         self.network.requires_grad_(False)
         self.tokenizer = self.network.tokenizer.requires_grad_(True)
         self.discriminator = PatchDiscriminator() if settings.adversarial_weight else None
+        self.reader = NameReader(config.tokenizer.code_dim, len(config.names)) if settings.naming_weight else None
         self.register_buffer("used", torch.zeros(config.tokenizer.codes, dtype=torch.int64))
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(batch.number(step))
-        pictures = self._pictures(batch, generator)
-        features = self.tokenizer.encode(pictures)
+        shown = self._shown(batch, generator)
+        features = self.tokenizer.encode(shown.pictures)
         self._restart(features.detach(), step, generator)
         quantised = self.tokenizer.quantize(features)
         self.used += quantised.indices.flatten().bincount(minlength=len(self.used))
         made = self.tokenizer.decode(quantised.codes).float()
-        return self._losses(pictures, made, quantised, step)
+        losses = self._losses(shown.pictures, made, quantised, step)
+        if self.reader is not None and len(shown.grounds):
+            naming = self._naming(self.reader, quantised.codes[shown.grounds], shown)
+            losses["loss"] = losses["loss"] + self.settings.naming_weight * naming
+            losses["naming"] = naming.detach()
+        return losses
+
+    def _naming(self, reader: NameReader, codes: Tensor, shown: Shown) -> Tensor:
+        """How badly the reader names the damage of the grounds from what it changed in their codes."""
+        null = self.tokenizer.quantize(self.tokenizer.encode(shown.clean)).codes
+        tokens = in_units_of((codes - null).float(), self.tokenizer.quantize.embedding.weight.detach())
+        return F.binary_cross_entropy_with_logits(reader(tokens).float(), shown.names)
 
     def _losses(self, pictures: Tensor, made: Tensor, quantised: Quantised, step: int) -> dict[str, Tensor]:
         settings = self.settings
@@ -115,26 +159,38 @@ class TokenizerObjective(Objective):
         weight = (pull / (push + 1e-4)).clamp(0, LARGEST_WEIGHT).detach() * self.settings.adversarial_weight
         return weight * against, discriminator_loss(discriminator(pictures), discriminator(made.detach()))
 
-    def _pictures(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """What to learn to encode, (N, 3, view, view) in [-1, 1]: degraded grounds, clean grounds, crops."""
+    def _shown(self, batch: Batch, generator: torch.Generator) -> Shown:
         chances = torch.rand(len(batch.labels), 3, generator=generator).tolist()
         seeds = torch.randint(2**31, (len(batch.labels),), generator=generator).tolist()
-        rows = []
-        for picture, label, (crop, clean, flip), seed in zip(batch.degraded, batch.labels, chances, seeds, strict=True):
+        rows, grounds, unharmed, named = [], [], [], []
+        for index, (label, (crop, clean, flip), seed) in enumerate(zip(batch.labels, chances, seeds, strict=True)):
             rng = np.random.default_rng(seed)
+            ends = (-1,) if flip < 0.5 else ()
             if crop < self.settings.crop_share:
-                row = self._crop(picture, rng)
+                row = self._crop(batch.degraded[index], rng)
             else:
-                row = self._ground("clean" if clean < self.settings.clean_share else label, seed, rng)
-            rows.append(row.to(picture.device).flip(-1) if flip < 0.5 else row.to(picture.device))
-        return 2 * torch.stack(rows) - 1
+                names = [] if clean < self.settings.clean_share else [step.name for step in told(label)]
+                ground, row = self._ground(names, seed, rng)
+                if names:
+                    grounds.append(index)
+                    unharmed.append(ground.flip(ends))
+                    named.append([float(name in names) for name in self.network.config.names])
+            rows.append(row.to(batch.degraded.device).flip(ends))
+        pictures = 2 * torch.stack(rows) - 1
+        return Shown(
+            pictures=pictures,
+            grounds=torch.tensor(grounds, dtype=torch.int64, device=pictures.device),
+            clean=2 * torch.stack(unharmed).to(pictures) - 1 if unharmed else pictures[:0],
+            names=torch.tensor(named, device=pictures.device),
+        )
 
-    def _ground(self, label: str, seed: int, rng: np.random.Generator) -> Tensor:
-        """Any part of a ground, degraded as the label says, (3, view, view) in [0, 1]."""
+    def _ground(self, names: Sequence[str], seed: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Any part of a ground, clean and degraded by these, each (3, view, view) in [0, 1]."""
         config = self.network.config
-        shown = self.network.instruction(instructed([step.name for step in told(label)], rng), seed)
+        shown = self.network.instruction(instructed(names, rng), seed)
         top, left = rng.integers(config.canvas - config.view + 1, size=2)
-        return stacked([shown], config.view, [(int(top), int(left))])[1][0]
+        clean, degraded = stacked([shown], config.view, [(int(top), int(left))])
+        return clean[0], degraded[0]
 
     def _crop(self, picture: Tensor, rng: np.random.Generator) -> Tensor:
         view = self.network.config.view

@@ -22,10 +22,14 @@ def residual_tokens(tokenizer: VQGAN, clean: Tensor, degraded: Tensor) -> Tensor
     with torch.autocast(clean.device.type, enabled=False):
         # Apart, so that equal grounds take exactly the same way, down to the rounding.
         shown, null = (tokenizer.quantize(tokenizer.encode(2 * each.float() - 1)).codes for each in (degraded, clean))
-        book = tokenizer.quantize.embedding.weight
-        # From an untrained or degenerate codebook no infinities.
-        scale = (book - book.mean(0)).square().mean().sqrt().clamp_min(1e-6)
-        return ((shown - null) / scale).flatten(2).transpose(1, 2)
+        return in_units_of(shown - null, tokenizer.quantize.embedding.weight)
+
+
+def in_units_of(residual: Tensor, book: Tensor) -> Tensor:
+    """Differences of codes (N, code_dim, h, w) as tokens (N, h w, code_dim), in units of the book's deviation."""
+    # From an untrained or degenerate codebook no infinities.
+    scale = (book - book.mean(0)).square().mean().sqrt().clamp_min(1e-6)
+    return (residual / scale).flatten(2).transpose(1, 2)
 
 
 def stacked(
