@@ -1,4 +1,4 @@
-"""AutoDIR's correction, which was trained longest, as the start of DFPIR's network."""
+"""AutoDIR's correction, which was trained longest, as the start of other methods' networks."""
 
 from dataclasses import replace
 
@@ -6,6 +6,10 @@ import pytest
 import torch
 
 from airtool.methods.autodir.corrector import Corrector
+from airtool.methods.defusion.local_unet import LocalUNetConfig
+from airtool.methods.defusion.method import PRESETS as DEFUSION_PRESETS
+from airtool.methods.defusion.method import DefusionMethod
+from airtool.methods.defusion.objective import DegradationObjective
 from airtool.methods.dfpir.method import PRESETS, DFPIRMethod
 from airtool.methods.dfpir.official import PERTURBATIONS
 from airtool.methods.weights import embedded_path, read_weights
@@ -50,3 +54,32 @@ def test_the_embedded_correction_fits_the_small_preset() -> None:
     given = objective.translated("autodir", read_weights(embedded_path("autodir", "small")).tensors)
     assert len(given) > 280
     assert {key: own[key].shape for key in given} == {key: tensor.shape for key, tensor in given.items()}
+
+
+@torch.no_grad()
+def test_every_evaluation_of_defusion_begins_as_the_correction(correction: Corrector) -> None:
+    """Told nothing, with nothing at the border, and with the blocks that it has beyond it at rest."""
+    only_centre = torch.zeros(3, 3)
+    only_centre[1, 1] = 1
+    correction.entry.weight.mul_(only_centre)
+    small = replace(DEFUSION_PRESETS["small"], unet=LocalUNetConfig(dim=8, blocks=(1, 3, 2, 2)))
+    objective = DefusionMethod.objective(small, {})
+    assert isinstance(objective, DegradationObjective)
+    network = objective.network
+    network.unet.encoder_level2[2].beta.fill_(1)
+    network.unet.decoder_level3[1].gamma.fill_(1)
+    given = objective.translated("autodir", {f"corrector.{key}": each for key, each in correction.state_dict().items()})
+    own = network.state_dict()
+    assert {key: own[key].shape for key in given} == {key: tensor.shape for key, tensor in given.items()}
+    network.load_state_dict({**own, **given})
+    degraded, noise = torch.rand(2, 3, 16, 16), torch.randn(2, 3, 16, 16)
+    learned = correction(degraded, degraded, torch.zeros(2, 1, WORDS))
+    tokens = torch.randn(2, 5, small.tokenizer.code_dim)
+    predicted = network(noise, 2 * degraded - 1, torch.full((2,), 999.0), tokens)
+    torch.testing.assert_close(network.restored(2 * degraded - 1, predicted), 2 * (degraded + learned) - 1)
+    assert learned.abs().mean() > 0.01
+
+
+def test_other_sizes_of_autodir_give_defusion_nothing() -> None:
+    objective = DefusionMethod.objective(DEFUSION_PRESETS["small"], {})
+    assert not objective.translated("autodir", {"corrector.intro.weight": torch.zeros(3)})

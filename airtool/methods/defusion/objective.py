@@ -17,7 +17,7 @@ from airtool.diffusion.schedule import antithetic_times
 from airtool.errors import UsageError
 from airtool.methods.defusion.config import DefusionConfig
 from airtool.methods.defusion.network import DefusionNet, Wanted
-from airtool.methods.defusion.warm_start import from_ndr
+from airtool.methods.defusion.warm_start import translated
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.naming import CLEAN, Named, NamingSettings, named
 from airtool.methods.objective import Batch, Objective
@@ -158,7 +158,7 @@ class DegradationObjective(Objective):
         return torch.cat(restored)
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return from_ndr(tensors, self.network.config) if method == "ndr" else tensors
+        return translated(method, tensors, self.network.config)
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}

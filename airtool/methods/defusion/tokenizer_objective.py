@@ -15,7 +15,7 @@ from airtool.methods.defusion.config import DefusionConfig
 from airtool.methods.defusion.network import DefusionNet
 from airtool.methods.defusion.objective import PREFIX, instructed, told
 from airtool.methods.defusion.tokens import in_units_of, stacked
-from airtool.methods.defusion.warm_start import from_ndr
+from airtool.methods.defusion.warm_start import translated
 from airtool.methods.objective import Batch, Objective, psnr
 from airtool.networks.patch_discriminator import PatchDiscriminator, discriminator_loss, generator_loss
 from airtool.networks.vqgan_codebook import Quantised
@@ -223,7 +223,7 @@ class TokenizerObjective(Objective):
         return psnr(self.restore(degraded, (label,)), degraded)
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return from_ndr(tensors, self.network.config) if method == "ndr" else tensors
+        return translated(method, tensors, self.network.config)
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}

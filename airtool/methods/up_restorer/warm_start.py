@@ -44,7 +44,7 @@ def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             # A correction in [-1, 1] is twice that in [0, 1].
             found[f"output.{rest}"] = 2 * tensor
     if "extractor.weight" in tensors:
-        found.update(_embedding(tensors["extractor.weight"], tensors.get("extractor.bias")))
+        found.update(embedding(tensors["extractor.weight"], tensors.get("extractor.bias")))
     return {f"backbone.{key}": tensor for key, tensor in found.items()}
 
 
@@ -57,7 +57,7 @@ def _swapped(weight: Tensor) -> Tensor:
     return torch.cat([decoder, 2 * skip], 1)
 
 
-def _embedding(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
+def embedding(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
     """The first convolution for y = 2x - 1 in place of x, blind to x_t.
 
     W x + b = W y / 2 + (sum of W) / 2 + b. The published first convolution has no bias; the constant goes where the
