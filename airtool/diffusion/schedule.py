@@ -86,6 +86,6 @@ class CosineSchedule(Schedule):
 
 
 def antithetic_times(count: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Random time steps (count,) of which every one has its mirror image steps - 1 - t, as C2F-DFT draws them."""
+    """Random time steps (count,) of which every one has its mirror image steps - 1 - t, but one of an odd number."""
     half = torch.randint(0, steps, ((count + 1) // 2,), generator=generator)
     return torch.cat([half, steps - 1 - half])[:count]

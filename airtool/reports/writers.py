@@ -1,5 +1,6 @@
 """Reports to files or to standard output, complete or not at all."""
 
+import codecs
 import csv
 import io
 import json
@@ -18,6 +19,9 @@ from airtool.images.names import shown
 from airtool.images.remote import Place, Remote, check_writable, place
 from airtool.images.stores import kind
 
+LOOKED_AT = 4096
+"""Bytes at the beginning of a file that tell whether it is text."""
+
 STDOUT = "-"
 """The path that stands for standard output."""
 
@@ -29,7 +33,8 @@ def check_target(target: str, option: str) -> None:
     """Find out before the work whether a report can be written where `option` asks for it.
 
     Raises UsageError when the folder is missing or closed, or `target` is itself a folder, a device or an existing
-    picture. An existing report is replaced; so is a link, never what it leads to.
+    file that is a picture or no text, such as weights. An existing report is replaced; so is a link, never what it leads
+    to.
     """
     if target == STDOUT:
         return
@@ -49,8 +54,26 @@ def check_target(target: str, option: str) -> None:
         raise UsageError(
             f"{option} {shown(target)}: no permission to write in {shown(path.parent)}; choose another folder"
         )
-    if path.exists() and by_suffix(path) is not None:
-        raise UsageError(f"{option} {shown(target)} is a picture that is already there: name another file")
+    if path.exists():
+        if by_suffix(path) is not None:
+            raise UsageError(f"{option} {shown(target)} is a picture that is already there: name another file")
+        if not _may_be_a_report(path):
+            raise UsageError(f"{option} {shown(target)} is already there and is no report: name another file")
+
+
+def _may_be_a_report(path: Path) -> bool:
+    """Whether a file holds text, as every report does: by its beginning, without zero bytes."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(LOOKED_AT)
+    except OSError:
+        return False
+    try:
+        # Not final: a character may be cut in two.
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in beginning
 
 
 def write_json(target: str | Path, payload: Any) -> None:

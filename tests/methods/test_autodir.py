@@ -77,8 +77,9 @@ def test_what_is_asked_and_the_seed_decide_and_nothing_else(config: AutoDIRConfi
     assert not torch.equal(first, method.restore(x, Request((6,), shares=RAIN)))
     assert not torch.equal(first, method.restore(x, Request((5,), shares=NOISE)))
     assert torch.equal(first, method.restore(x, Request((5,), shares=RAIN)))
-    nothing = method.restore(x, Request((5,)))
-    assert torch.equal(nothing, method.restore(x, Request((5,), shares=(("no", 1.0),))))
+    for nothing in (Request((5,)), Request((5,), shares=(("no", 1.0),))):
+        assert torch.equal(method.restore(x, nothing), x)
+        assert torch.equal(method.explain(x, nothing)["diffused"], x)
     with pytest.raises(UsageError, match="know no 'mould'"):
         method.restore(x, Request((5,), shares=(("mould", 1.0),)))
 

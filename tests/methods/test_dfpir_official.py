@@ -56,7 +56,7 @@ def test_import_takes_text_vectors_from_clip(
         return torch.stack([torch.full((WIDTH,), float(len(prompt))).cos() for prompt in prompts])
 
     monkeypatch.setattr(texts, "clip_vectors", encode)
-    assert DFPIRMethod.from_official(official, None)[0].labels == PAPER_LABELS
+    assert DFPIRMethod.from_official(official, "detailed")[0].labels == PAPER_LABELS
     assert asked[2:5] == [
         "Gaussian noise with a standard deviation of 50",
         "Rain degradation with rain lines",
@@ -119,5 +119,7 @@ def test_imports_that_do_not_fit_say_why(official: dict[str, Tensor], tmp_path: 
     refused("not finite", official, {"rain": torch.full((WIDTH,), torch.nan)})
     with pytest.raises(UsageError, match="unknown variant 'long' of dfpir: choose from detailed"):
         DFPIRMethod.from_official(official, "long")
+    with pytest.raises(UsageError, match="look alike: say by --variant"):
+        DFPIRMethod.from_official(official)
     with pytest.raises(AirtoolError, match=r"none\.safetensors does not exist"):
         DFPIRMethod.from_official(official, f"text={tmp_path / 'none.safetensors'}")

@@ -57,7 +57,7 @@ def test_a_network_that_recognises_nothing_is_the_backbone_alone() -> None:
     assert own < all_keys
 
 
-@pytest.mark.parametrize("settings", [{"loss": "mse"}, {"floor": []}, {"floor": [[0, 0.0]]}, {"degradation_every": 0}])
+@pytest.mark.parametrize("settings", [{"loss": "l2"}, {"floor": []}, {"floor": [[0, 0.0]]}, {"degradation_every": 0}])
 def test_settings_that_make_no_sense(settings: dict) -> None:
     with pytest.raises(ValueError, match="must be"):
         NDRSettings(**settings)

@@ -61,9 +61,12 @@ class AutoDIRMethod:
     def restore(self, pictures: Tensor, request: Request) -> Tensor:
         """Eq. 7, in the authors' order: the correction looks at what the diffusion drew.
 
-        Raises UsageError for a class that these weights do not know.
+        Asked for nothing, gives the pictures back, as the authors stop at "no". Raises UsageError for a class that
+        these weights do not know.
         """
         words = self._words(request, pictures.device)
+        if _asks_for_nothing(request):
+            return pictures
         return torch.cat([self._restore(each, drawn, words, request) for each, drawn in self._drawn(pictures, request)])
 
     def _restore(self, picture: Tensor, diffused: Tensor, words: Tensor, request: Request) -> Tensor:
@@ -71,7 +74,10 @@ class AutoDIRMethod:
         return ((diffused + self._weight(request) * correction + 1) / 2).to(picture.dtype)
 
     def explain(self, pictures: Tensor, request: Request) -> dict[str, Tensor]:
-        """ "diffused": I_sd of Eq. 7, what the latent diffusion draws before the correction, (N, 3, H, W) in [0, 1]."""
+        """ "diffused": I_sd of Eq. 7, what the latent diffusion draws before the correction, (N, 3, H, W) in [0, 1];
+        the pictures themselves where nothing was asked for."""
+        if _asks_for_nothing(request):
+            return {"diffused": pictures.float()}
         drawn = [diffused for _, diffused in self._drawn(pictures, request)]
         return {"diffused": ((torch.cat(drawn).float() + 1) / 2).clamp(0, 1)}
 
@@ -131,3 +137,7 @@ class AutoDIRMethod:
             raise UsageError(f"[objective] of the recipe: {error}") from None
 
     from_official = staticmethod(convert)
+
+
+def _asks_for_nothing(request: Request) -> bool:
+    return not request.prompt and all(name == NOTHING for name, _ in request.shares)

@@ -38,7 +38,8 @@ class AutoDIRSettings(NamingSettings, DistanceSettings):
 
     stage: Stage = "structure"
     """language: what sentences ask for. autoencoder: pictures back from their latents. diffusion: Eq. 8 in terms of
-    what the network predicts. structure: Eq. 9-10, the correction of what the sampler gives."""
+    what the network predicts. structure: Eq. 9-10, the correction of what the sampler gives; with `estimate`
+    "one-step" and `loss` "mse" as published."""
     estimate: Literal["sampler", "one-step"] = "sampler"
     """What the correction learns from: the sampler's result, as in use, or as in the paper the clean latent that one
     evaluation at a random time step implies."""

@@ -43,7 +43,7 @@ class LanguageObjective(AutoDIRObjective):
     relative = False
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        return {"loss": language_loss(self.network.language, step, self.settings.sentences)}
+        return {"loss": language_loss(self.network.language, batch.number(step), self.settings.sentences)}
 
     def measure(self, degraded: Tensor, clean: Tensor, label: str) -> float:
         """100 where every class of a sentence is found and no other, averaged over held-out sentences."""

@@ -95,10 +95,12 @@ class DegradationObjective(Objective):
         predicted = network(noisy, degraded, t, tokens).float()
         signal = network.schedule.alpha_bar.to(t.device)[t].view(-1, 1, 1, 1)
         if self.settings.measured == "prediction":
+            # What leads from the network's input to the truth, whoever's estimate that input was made from.
+            noise = noise_from_clean(noisy, diffused, signal)
             wanted = {
-                "eps": within,
+                "eps": noise,
                 "x0": diffused,
-                "v": signal.sqrt() * within - (1 - signal).sqrt() * diffused,
+                "v": signal.sqrt() * noise - (1 - signal).sqrt() * diffused,
             }[config.prediction]
             return {"loss": F.mse_loss(predicted, wanted)}
         clean = self._clean(predicted, noisy, signal)
@@ -142,7 +144,7 @@ class DegradationObjective(Objective):
         )
 
     def _tokens(self, wanted: Sequence[Sequence[str]], generator: torch.Generator) -> Tensor:
-        """Tokens of instructions with other grounds and amounts than the samples have, as published."""
+        """Tokens of instructions with other grounds and amounts than the samples have."""
         room = self.network.config.canvas - self.network.config.view + 1
         seeds = torch.randint(2**31, (len(wanted), 2), generator=generator).tolist()
         places = torch.randint(room, (len(wanted), 2), generator=generator).tolist()
@@ -172,8 +174,8 @@ def told(label: str) -> Wanted:
 def instructed(wanted: Sequence[str], rng: np.random.Generator) -> Wanted:
     """The degradations to remove, each with an amount between the default and one drawn from its training range.
 
-    An instruction is of the same kind as the damage, not of the same strength; a user who gives no amount gets the
-    default.
+    As published, an instruction is of the same kind as the damage, not of the same strength. That most amounts are near
+    the default is our choice: it is what a user gets who gives none.
     """
     return tuple(_between(step, rng) for each in wanted for step in parse_steps(each))
 

@@ -58,19 +58,23 @@ class Texts:
 
 
 def find_texts(variant: str | None) -> Texts:
-    """The prompts for a variant: a name in `VARIANTS` (None: "detailed"), or "text=FILE".
+    """The prompts for a variant: a name in `VARIANTS`, or "text=FILE".
 
     FILE is a safetensors file with one vector (width,) a label, as the authors' encoder gave them. Without it the
-    vectors come from CLIP through transformers when they are asked for. Raises UsageError for an unknown variant or
-    label, AirtoolError for a file that cannot be read or does not hold vectors of one width.
+    vectors come from CLIP through transformers when they are asked for. Raises UsageError for none, an unknown variant
+    or label, AirtoolError for a file that cannot be read or does not hold vectors of one width.
     """
     if variant is not None and variant.startswith(FROM_FILE):
         return _from_file(Path(variant.removeprefix(FROM_FILE)))
-    name = variant or "detailed"
-    if name not in VARIANTS:
-        known = ", ".join((*VARIANTS, f"{FROM_FILE}FILE"))
-        raise UsageError(f"unknown variant {name!r} of dfpir: choose from {known}")
-    texts = VARIANTS[name]
+    known = ", ".join((*VARIANTS, f"{FROM_FILE}FILE"))
+    if variant is None:
+        raise UsageError(
+            "the authors' three checkpoints of dfpir look alike: say by --variant which prompts this one was trained "
+            f"with, {known} (detailed: five tasks, detailed-3: three, simple: three named by one word)"
+        )
+    if variant not in VARIANTS:
+        raise UsageError(f"unknown variant {variant!r} of dfpir: choose from {known}")
+    texts = VARIANTS[variant]
     return Texts(tuple(texts), lambda: clip_vectors(list(texts.values())), CLIP)
 
 

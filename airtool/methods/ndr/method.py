@@ -27,7 +27,12 @@ SMALL = NDRConfig(
     degrad_dim=8,
 )
 
-PRESETS = {"small": SMALL, "paper": NDRConfig(), "small-plain": replace(SMALL, recognises=False)}
+PRESETS = {
+    "small": SMALL,
+    "paper": NDRConfig(),
+    "paper-residual": NDRConfig(residual=True),
+    "small-plain": replace(SMALL, recognises=False),
+}
 """The last is there to measure what the paper's modules bring."""
 
 

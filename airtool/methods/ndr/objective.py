@@ -1,4 +1,7 @@
-"""Training of NDR-Restore: restoration and degradation in both directions (paper Sec. III-D, Eq. 8)."""
+"""Training of NDR-Restore: restoration and degradation in both directions (paper Sec. III-D, Eq. 8).
+
+As in the authors' code, both at once and by the mean absolute error; the paper says "alternately", and squares.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
