@@ -33,8 +33,8 @@ def check_target(target: str, option: str) -> None:
     """Find out before the work whether a report can be written where `option` asks for it.
 
     Raises UsageError when the folder is missing or closed, or `target` is itself a folder, a device or an existing
-    file that is a picture or no text, such as weights. An existing report is replaced; so is a link, never what it leads
-    to.
+    file that is a picture or no text, such as weights. An existing report is replaced; so is a link, never what it
+    leads to.
     """
     if target == STDOUT:
         return

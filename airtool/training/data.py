@@ -14,6 +14,7 @@ import numpy.typing as npt
 from airtool.benches.pairs import pair_paths
 from airtool.degradations import DEGRADATIONS
 from airtool.degradations.compose import Step, compose, sample_step, shown_steps
+from airtool.degradations.jpeg import jpeg
 from airtool.degradations.srgb import to_linear, to_srgb
 from airtool.errors import UsageError
 from airtool.images.decode import read
@@ -36,6 +37,9 @@ WIDE = {"haze", "rain", "snow", "raindrop"}
 
 UNALIGNED = 1 / 3
 """Share of the JPEG samples whose blocks begin anywhere: pictures are cut after they have been saved, too."""
+
+SAVED_QUALITY = (65.0, 95.0)
+"""JPEG quality of samples that are saved at last (`Recipe.saved`)."""
 
 JPEG_UNIT = 16
 """Side in pixels of what JPEG repeats itself by when it halves the colours."""
@@ -119,31 +123,41 @@ class SampleMaker:
         kind, scenes = self.kinds[number], self.scenes[number % len(self.scenes)]
         paired = self.pairs.get(kind)
         label = paired.label if paired else kind
+        parts = () if paired else tuple(kind.split("+"))
+        saved = kind != CLEAN and bool(rng.random() < self.recipe.saved)
+        unaligned = (saved or "jpeg" in parts) and bool(rng.random() < UNALIGNED)
+        side = self.recipe.patch + 2 * MARGIN + (JPEG_UNIT - 1 if unaligned else 0)
         if paired is None:
-            parts = kind.split("+")
-            clean = self._clean_crop(scenes, rng, parts)
+            clean = self._clean_crop(scenes, rng, side, parts)
             degraded, label = degrade(clean, kind, rng)
         elif paired.use == "layers":
-            clean = self._clean_crop(scenes, rng)
+            clean = self._clean_crop(scenes, rng, side)
             degraded = self._add_layer(clean, paired, rng)
         else:
-            degraded, clean = self._pair_crop(paired, rng)
+            degraded, clean = self._pair_crop(paired, rng, side)
+        degraded = np.clip(degraded, 0.0, 1.0)
+        if saved:
+            degraded, _ = jpeg(degraded, rng.uniform(*SAVED_QUALITY), rng)
         # The files that the network will meet hold 8 bits.
-        degraded = np.rint(np.clip(degraded, 0.0, 1.0) * 255.0).astype(np.float32) / 255.0
+        degraded = np.rint(degraded * 255.0).astype(np.float32) / 255.0
+        unit = 1 if unaligned else JPEG_UNIT
         patch = self.recipe.patch
-        top, left = (MARGIN + int(rng.integers(side - patch - 2 * MARGIN + 1)) for side in clean.shape[:2])
+        room = (length - patch - 2 * MARGIN for length in clean.shape[:2])
+        top, left = (MARGIN + unit * int(rng.integers(length // unit + 1)) for length in room)
         inner = np.s_[top : top + patch, left : left + patch]
         return *turn(degraded[inner], clean[inner], rng), label
 
-    def _clean_crop(self, scenes: Sequence[Stored], rng: np.random.Generator, parts: Sequence[str] = ()) -> Pixels:
-        """A square that a crop, with its margin, can be cut from. parts: the degradations that it is for."""
+    def _clean_crop(
+        self, scenes: Sequence[Stored], rng: np.random.Generator, side: int, parts: Sequence[str] = ()
+    ) -> Pixels:
+        """A square of at least `side` that a crop, with its margin, can be cut from.
+
+        parts: the degradations that it is for.
+        """
         picture = scenes[int(rng.integers(len(scenes)))]
-        side = self.recipe.patch + 2 * MARGIN
         shrink = rng.uniform(1.0, LARGEST_SHRINK) if rng.random() < SHRINK_SHARE else 1.0
         if WIDE.intersection(parts):
             side = max(side, min(int(min(picture.shape[:2]) / shrink), round(self.recipe.scene * self.recipe.patch)))
-        elif "jpeg" in parts and rng.random() < UNALIGNED:
-            side += JPEG_UNIT - 1
         crop = random_crop(picture, round(side * shrink), rng)
         if crop.shape[0] != side:
             crop = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
@@ -161,10 +175,10 @@ class SampleMaker:
         layer = random_crop(difference, clean.shape[0], rng) * np.float32(rng.uniform(*LAYER_GAIN) / 255.0)
         return clean + (layer[:, ::-1] if rng.random() < 0.5 else layer)
 
-    def _pair_crop(self, paired: PairedPictures, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    def _pair_crop(self, paired: PairedPictures, rng: np.random.Generator, side: int) -> tuple[Pixels, Pixels]:
         which = int(rng.integers(len(paired.degraded)))
         both = np.concatenate([paired.degraded[which], paired.ground_truth[which]], axis=2)
-        crop = random_crop(both, self.recipe.patch + 2 * MARGIN, rng).astype(np.float32) / 255.0
+        crop = random_crop(both, side, rng).astype(np.float32) / 255.0
         return crop[..., :3], crop[..., 3:]
 
 

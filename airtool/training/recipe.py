@@ -74,6 +74,9 @@ class Recipe:
     soft: float = 0.0
     """Share of the clean pictures that are blurred first, before they are degraded and as ground truth: what lies out
     of focus, and is to stay so. Not where blur is to be undone, nor where `tone` does not apply."""
+    saved: float = 0.0
+    """Share of the degraded samples that are saved as JPEG of good quality at last, as most photographs have been. What
+    is to come out stays the same: what is asked for is removed from under the blocks, and they go along with it."""
     tied: bool = False
     """Whether every kind of sample has clean pictures of its own, as where each degradation comes from a data set of
     its own; else every picture suffers from everything."""

@@ -119,17 +119,40 @@ def test_weather_lies_over_whole_scenes_where_that_is_asked_for(tiny: Recipe) ->
     assert variation(6.0) < 0.6 * variation(1.0)
 
 
+@pytest.mark.parametrize(
+    ("kind", "scene", "saved"),
+    [("jpeg", 1.0, 0.0), ("rain+jpeg", 1.0, 0.0), ("rain+jpeg", 3.0, 0.0), ("haze", 3.0, 1.0)],
+)
 def test_jpeg_blocks_begin_anywhere_in_a_share_of_the_samples(
-    tiny: Recipe, training_data: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Recipe, training_data: Path, monkeypatch: pytest.MonkeyPatch, kind: str, scene: float, saved: float
 ) -> None:
     def rows(clean: np.ndarray, kind: str, rng: np.random.Generator) -> tuple[np.ndarray, str]:
         return np.broadcast_to((np.arange(len(clean)) % 16 / 16)[:, None, None], clean.shape), kind
 
     monkeypatch.setattr("airtool.training.data.degrade", rows)
-    made = maker(replace(tiny, mix={"jpeg": 1.0}), training_data)
-    phases = [round(float(made(number)[0][0, 0, 0]) * 16) for number in range(300)]
+    monkeypatch.setattr("airtool.training.data.jpeg", lambda image, amount, rng: (image, {}))
+    made = maker(replace(tiny, mix={kind: 1.0}, scene=scene, saved=saved), training_data)
+    phases = [round(float(made(number)[0][0, 0, 0]) * 16) for number in range(600)]
     assert set(phases) == set(range(16))
-    assert 0.55 < phases.count(0) / 300 < 0.8
+    assert 0.6 < phases.count(0) / 600 < 0.78
+
+
+def test_a_share_of_the_degraded_samples_has_been_saved(tiny: Recipe, training_data: Path) -> None:
+    """The same samples, but for a real encoder's traces: in the degraded picture only, and not in clean ones."""
+    recipe = replace(tiny, mix={"noise": 1.0, "clean": 0.5}, saved=0.5)
+    some, none = maker(recipe, training_data), maker(replace(recipe, saved=0.0), training_data)
+    differing, noisy = 0, 0
+    for number in range(80):
+        (degraded, truth, label), (_, _, unsaved) = some(number), none(number)
+        assert label.partition(":")[0] == unsaved.partition(":")[0]
+        if label == "clean":
+            np.testing.assert_allclose(degraded, truth, atol=0.5 / 255)
+            continue
+        noisy += 1
+        # Saving halves the colours: noise keeps its difference between neighbours in grey only.
+        colour = degraded[0] - degraded[1] - truth[0] + truth[1]
+        differing += np.abs(np.diff(colour)).mean() < 0.6 * np.abs(np.diff((degraded - truth).mean(0))).mean() * 3**0.5
+    assert 0.3 < differing / noisy < 0.7
 
 
 @pytest.mark.parametrize("processes", [1, 2])
