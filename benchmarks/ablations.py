@@ -31,7 +31,8 @@ PICTURES, CROP = 16, 192
 HEAD = f"""# Ablations
 
 What the papers' own modules bring in networks of the `small` kind, trained for minutes: each row is a network trained
-from the same start by the same samples for the same number of steps, with one thing changed. Written by
+by the same samples for the same number of steps, with one thing changed, from the same weights where it says so and
+else from scratch, by the same seed but with other initial values wherever a layer came or went. Written by
 `python benchmarks/ablations.py` from the runs of the recipes named in the tables.
 
 RGB PSNR in dB on the centres ({CROP} x {CROP} pixels) of {PICTURES} photographs of BSDS500's validation part, which no

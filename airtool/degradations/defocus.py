@@ -31,7 +31,8 @@ def aperture(radius: float, blades: int, turn: float) -> np.ndarray:
             normal = turn + 2 * math.pi * blade / blades
             inside &= rows * math.sin(normal) + columns * math.cos(normal) <= apothem
     kernel = cv2.resize(inside.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA).reshape(size, size)
-    return kernel / kernel.sum()
+    # So small an aperture lies between the samples, and blurs nothing.
+    return kernel / kernel.sum() if kernel.any() else np.ones((1, 1), np.float32)
 
 
 def defocus(image: np.ndarray, amount: float, rng: np.random.Generator) -> Applied:

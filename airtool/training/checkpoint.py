@@ -13,7 +13,7 @@ from airtool.images.files import write_atomic
 from airtool.training.recipe import Recipe
 
 FREE = {"steps", "validate_every"}
-"""Fields of a recipe that may change when a run is resumed: they decide how long, not what is learned."""
+"""Fields of a recipe that may change when a run is resumed. The schedule is laid out anew for other steps."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

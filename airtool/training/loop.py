@@ -162,6 +162,8 @@ class _Run:
         if self.options.precision == "auto":
             self.precision = state["precision"]
         self.say(f"resumed at step {self.step} from {self.checkpoint}")
+        if (laid_out := state["recipe"]["steps"]) != self.recipe.steps:
+            self.say(f"laid out for {self.recipe.steps} steps now, not for {laid_out}: the learning rate follows")
 
     def go(self) -> Outcome:
         """Train. Raises KeyboardInterrupt, with everything saved, when a signal asks for the end."""
@@ -190,8 +192,11 @@ class _Run:
             self.maker, self.step, recipe.steps, self.options.workers,
             accelerator.process_index, accelerator.num_processes,
         )  # fmt: skip
-        mark, mark_step = time.monotonic(), self.step
         try:
+            if self.step == 0 and self.options.start:
+                # What the stage begins from is what it has to beat.
+                self._validate(log)
+            mark, mark_step = time.monotonic(), self.step
             for degraded, clean, labels in sources:
                 losses = self._train_step(degraded, clean, tuple(labels))
                 done = self.step

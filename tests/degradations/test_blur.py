@@ -15,6 +15,12 @@ from airtool.degradations.srgb import to_linear
 from airtool.errors import AirtoolError
 
 
+def test_an_aperture_below_the_sampling_blurs_nothing(photo):
+    for amount in (0.01, 0.05):
+        found, _ = DEGRADATIONS["defocus"].apply(photo, amount, np.random.default_rng(0))
+        np.testing.assert_allclose(found, photo, atol=1e-3)
+
+
 @pytest.mark.parametrize("length", [1.5, 5, 17, 60])
 @pytest.mark.parametrize("wander", [0.0, 0.3])
 def test_motion_kernels_sum_to_one_and_have_the_requested_extent(length, wander):

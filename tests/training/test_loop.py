@@ -108,6 +108,13 @@ def test_a_run_starts_from_weights_that_fit(tiny: Recipe, training_data: Path, t
     started = next(line for line in lines if line.startswith("started from"))
     ours, theirs = (load_method("ndr", each.weights).network.state_dict() for each in (second, first))
     assert f"{len(theirs)} of {len(theirs)} tensors" in started
+    # What a stage begins from is measured, and counts: nothing that is worse becomes the best.
+    assert any(line.startswith("validation at step 0:") for line in lines)
+    worse = replace(tiny, seed=98, learning_rate=0.03, warmup=0)
+    spoilt = train(worse, options(training_data, tmp_path / "third", start=(first.weights,)), print)
+    best = load_method("ndr", spoilt.weights.with_name("best.safetensors")).network.state_dict()
+    for key, tensor in theirs.items():
+        assert torch.equal(best[key], tensor), key
     for key, tensor in theirs.items():
         torch.testing.assert_close(ours[key], tensor, atol=1e-6, rtol=1e-3)
     lines.clear()
@@ -142,7 +149,9 @@ def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
     train(replace(tiny, steps=1), options(training_data, tmp_path), str)
     with pytest.raises(UsageError, match="written with another patch"):
         train(replace(tiny, patch=48), options(training_data, tmp_path), str)
-    assert train(replace(tiny, steps=2), options(training_data, tmp_path), str).step == 2
+    lines: list[str] = []
+    assert train(replace(tiny, steps=2), options(training_data, tmp_path), lines.append).step == 2
+    assert "laid out for 2 steps now, not for 1: the learning rate follows" in lines
     # A checkpoint from before a setting existed had that setting's default.
     older = checkpoint(tmp_path)
     del older["recipe"]["soft"]

@@ -129,10 +129,10 @@ class DetectorObjective(Objective):
                 weaker = LEAST_NOISE ** (1 - first) * max(LEAST_NOISE, float(amount)) ** first
                 noise = (degraded[row] - clean[row]) * (weaker / float(amount))
                 clean[row] = softened(clean[row], SOFTNESS[0] * (SOFTNESS[1] / SOFTNESS[0]) ** second)
-                degraded[row] = (clean[row] + noise).clamp(0, 1)
+                degraded[row] = _in_8_bits(clean[row] + noise)
                 labels[row] = f"{name}:{weaker:g}"
             elif name == "low-light" and "," not in label and chance < self.settings.backlit_share:
-                degraded[row] = backlit(degraded[row], clean[row], LIGHT_KEPT + (1 - LIGHT_KEPT) * first)
+                degraded[row] = _in_8_bits(backlit(degraded[row], clean[row], LIGHT_KEPT + (1 - LIGHT_KEPT) * first))
         return replace(batch, degraded=degraded, clean=clean, labels=tuple(labels))
 
     def _saved(self, batch: Batch, generator: torch.Generator) -> Batch:
@@ -169,6 +169,11 @@ class DetectorObjective(Objective):
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}
+
+
+def _in_8_bits(picture: Tensor) -> Tensor:
+    """As a file would hold it."""
+    return (picture.clamp(0, 1) * 255).round() / 255
 
 
 class DetectorTraining:

@@ -12,7 +12,8 @@ def for_restormer(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The correction's layers as those of a network that adds its result to the degraded picture in [0, 1].
 
     The correction sees two pictures, the degraded one and the diffusion's; here both are the degraded one. What it
-    hears has no counterpart and is left out.
+    hears has no counterpart and is left out, and most of what it does hangs on that: what is handed on are features to
+    train from, and restore nothing yet.
     """
     found = {
         key.removeprefix(PREFIX): tensor

@@ -134,7 +134,9 @@ class DegradationObjective(Objective):
         return (clean_from_noise if prediction == "eps" else clean_from_velocity)(noisy, predicted, signal)
 
     def _with_nulls(self, samples: Named, generator: torch.Generator) -> Named:
-        """The samples, some of which are told nothing and stay as they are."""
+        """The samples, some of which are told nothing and stay as they are; not where none is told anything."""
+        if self.network.config.condition == "none":
+            return samples
         null = torch.rand(len(samples.wanted), generator=generator) < self.settings.null_share
         rows = null.to(samples.degraded.device).view(-1, 1, 1, 1)
         return replace(

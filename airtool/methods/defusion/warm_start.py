@@ -34,7 +34,7 @@ def from_ndr(tensors: Mapping[str, Tensor], config: DefusionConfig) -> dict[str,
 
 
 def from_correction(tensors: Mapping[str, Tensor], config: DefusionConfig) -> dict[str, Tensor]:
-    """The same for AutoDIR's small structural correction, as it is where it is told nothing.
+    """The same for AutoDIR's small structural correction, without what it hears: features to train from.
 
     Blocks that only the local U-Net has begin as ones that change nothing.
     """
