@@ -160,6 +160,8 @@ def _print_table(judged: "Sequence[tuple[Finding, Verdict]]") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from airtool.images.names import shown
+
     table = Table(box=box.SIMPLE)
     table.add_column("picture", overflow="fold")
     table.add_column("dominant", no_wrap=True)
@@ -169,7 +171,7 @@ def _print_table(judged: "Sequence[tuple[Finding, Verdict]]") -> None:
         unsure = verdict.verdict != verdict.likeliest
         dominant = f"{verdict.verdict} ({verdict.likeliest}?)" if unsure else verdict.verdict
         further = ", ".join(f"{name} {share:.2f}" for name, share in verdict.further)
-        table.add_row(finding.picture, dominant, f"{verdict.probability:.2f}", further)
+        table.add_row(shown(finding.picture), dominant, f"{verdict.probability:.2f}", further)
     # In a pipe nothing is cut off or wrapped.
     width = None if sys.stdout.isatty() else 1000
     Console(width=width, highlight=False, markup=False, emoji=False).print(table)

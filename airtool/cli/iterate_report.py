@@ -84,6 +84,8 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from airtool.images.names import shown
+
     table = Table(box=box.SIMPLE)
     table.add_column("picture", overflow="fold")
     table.add_column("seen")
@@ -93,7 +95,7 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         if "verdict" in row:
             first = f"remove {row['choice']}" if row["choice"] else f"none: {row['reason']}"
             passed = "; ".join(f"{name}: {why}" for name, why in row["passed_over"].items())
-            table.add_row(row["picture"], ", ".join(_seen(row)), first, passed)
+            table.add_row(shown(row["picture"]), ", ".join(_seen(row)), first, passed)
     if table.row_count:
         # In a pipe nothing is cut off or wrapped.
         width = None if sys.stdout.isatty() else 1000

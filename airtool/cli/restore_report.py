@@ -44,8 +44,8 @@ def print_plan(tasks: "Sequence[Task]") -> None:
 
     for task in tasks:
         companions = [*([task.comparison] if task.comparison else []), *task.explanations.values()]
-        for target in [task.output, *map(shown, companions)]:
-            print(f"{task.name} -> {target}")
+        for target in [task.output, *companions]:
+            print(f"{shown(task.name)} -> {shown(target)}")
 
 
 def conclude(outcome: "Outcome", planned: int, quiet: bool) -> None:

@@ -233,7 +233,7 @@ def _finding(detector: Detector, name: str, cut: Future[Views]) -> Finding:
 
 
 def _name(source: Source) -> str:
-    return "standard input" if source.path is None else shown(source.path)
+    return "standard input" if source.path is None else str(source.path)
 
 
 def _cut(reader: Reader, source: Source, data: bytes | None, side: int) -> Views:
@@ -244,6 +244,7 @@ def _cut(reader: Reader, source: Source, data: bytes | None, side: int) -> Views
 
 def _reason(name: str, error: Exception) -> str:
     """One line: whatever is wrong with one picture, the others are looked at."""
+    name = shown(name)
     if isinstance(error, AirtoolError):
         return str(error) if name in str(error) else f"{name}: {error}"
     if isinstance(error, MemoryError):

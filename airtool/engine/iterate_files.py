@@ -142,8 +142,8 @@ def _against(task: StepTask, picture: Picture, reader: Reader) -> Callable[[Pict
     if truth.shape != picture.rgb.shape:
         ours, theirs = (f"{rgb.shape[1]}x{rgb.shape[0]}" for rgb in (picture.rgb, truth))
         raise PictureError(
-            f"{task.name} has {ours} pixels, its ground truth {shown(task.truth)} {theirs}: only equal sizes can be "
-            "measured"
+            f"{shown(task.name)} has {ours} pixels, its ground truth {shown(task.truth)} {theirs}: only equal "
+            "sizes can be measured"
         )
     return lambda result: Score(PROTOCOL.psnr(result.rgb, truth), PROTOCOL.ssim(result.rgb, truth))
 

@@ -246,18 +246,19 @@ def _open(task: Task, data: bytes | None, reader: Reader) -> Opened:
 
 def failure(task: Task, error: Exception) -> Record:
     """The record of a picture that could not be restored: whatever went wrong, the batch goes on."""
+    name, output = shown(task.name), shown(task.output)
     if isinstance(error, PictureError):
         # Errors of the network know the picture only as pixels.
-        message = str(error) if task.name in str(error) or task.output in str(error) else f"{task.name}: {error}"
+        message = str(error) if name in str(error) or output in str(error) else f"{name}: {error}"
     elif isinstance(error, AirtoolError):
-        message = f"{task.name}: {error}"
+        message = f"{name}: {error}"
     elif isinstance(error, BrokenPipeError):
-        message = f"{task.name}: nobody reads {task.output} any more"
+        message = f"{name}: nobody reads {output} any more"
     elif isinstance(error, MemoryError):
-        message = f"{task.name}: not enough memory for this picture: free some, or make it smaller"
+        message = f"{name}: not enough memory for this picture: free some, or make it smaller"
     else:
         first, _, _ = str(error).partition("\n")  # errors of a GPU go on with advice on debugging
-        message = f"{task.name}: unexpected {type(error).__name__}: {first}"
+        message = f"{name}: unexpected {type(error).__name__}: {first}"
     return Record(task.name, task.output, "failed", message=message)
 
 

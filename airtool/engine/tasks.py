@@ -29,13 +29,13 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The input as the user knows it."""
-        return "standard input" if self.job.source.path is None else shown(self.job.source.path)
+        """The input as the user knows it: its path or URL as it is, to be `shown` where it is printed."""
+        return "standard input" if self.job.source.path is None else str(self.job.source.path)
 
     @property
     def output(self) -> str:
-        """The output as the user knows it."""
-        return "standard output" if self.job.target is None else shown(self.job.target)
+        """The output as the user knows it, likewise."""
+        return "standard output" if self.job.target is None else str(self.job.target)
 
 
 def plan_tasks(

@@ -1,5 +1,6 @@
 """File names in messages."""
 
+import unicodedata
 from collections.abc import Sequence
 
 LISTED = 5
@@ -7,11 +8,19 @@ LISTED = 5
 
 
 def shown(name: object) -> str:
-    """A file name or a URL as one printable line: control characters and bytes outside UTF-8 are escaped."""
+    """A file name or a URL as one printable line: control characters and bytes outside UTF-8 are escaped.
+
+    Spaces of all widths stay, which screenshots of some systems have in their names. For people, not for programs: what
+    was escaped cannot be told from what was called so.
+    """
     text = str(name)
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if _printable(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _printable(c: str) -> bool:
+    return c.isprintable() or unicodedata.category(c) == "Zs"
 
 
 def listing(names: Sequence[object]) -> str:

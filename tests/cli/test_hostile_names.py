@@ -28,6 +28,7 @@ NAMES = (
     "%s%n\\x1b.png",
     "\x1b[31m.png",
     "x" * 251 + ".png",
+    "Screenshot 1.23.45\u202fPM.png",
 )
 
 Shell = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -59,12 +60,22 @@ def test_every_name_is_restored_reported_and_shown_in_one_line(shell: Shell, wei
     assert done.stderr.decode().splitlines() == [
         "airtool: in/bad\\n\\x1b[31m.png is not a picture in a format that airtool reads "
         "(JPEG, PNG, WEBP, TIFF, AVIF, BMP, PPM, JP2): remove it or convert it",
-        "airtool: 1 of 14 failed",
+        "airtool: 1 of 15 failed",
     ]
     written = sorted(name for name in os.listdir(tmp_path / "out") if name != ".airtool")
     assert written == sorted([*NAMES, os.fsdecode(b"\xe9t\xe9.png")])
     report = json.loads((tmp_path / "r.json").read_text("utf-8"))
-    assert (report["restored"], report["failed"]) == (13, 1)
+    assert (report["restored"], report["failed"]) == (14, 1)
+    # For programs names are what they are, so that what a report names can be opened.
+    listed = {record["source"] for record in report["pictures"]}
+    assert listed == {f"in/{name}" for name in os.listdir(tmp_path / "in")}
+    assert {record["target"] for record in report["pictures"]} == {f"out/{Path(name).name}" for name in listed}
+    seen = shell("detect", "in", "--json", "--quiet")
+    found = json.loads(seen.stdout.decode("utf-8"))
+    assert {each["picture"] for each in (*found["pictures"], *found["failures"])} == listed
+    planned = shell("restore", "in", "elsewhere", "--weights", weights, "--dry-run").stdout.decode("utf-8")
+    assert "in/new\\nline.png -> elsewhere/new\\nline.png\n" in planned
+    assert "in/Screenshot 1.23.45\u202fPM.png -> " in planned
 
 
 def test_names_that_look_like_options(
