@@ -88,6 +88,8 @@ class Session:
             referee.network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # PyTorch's stubs lack the overload with a device and a memory format.
         method.network.eval().to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Once: what earlier pictures leave in caches must not make the tiles of later ones smaller, and so other bytes.
+        self._budget = activation_budget(self.device)
 
     def restore_array(self, rgb: Pixels, wanted: Wanted | None = None) -> Pixels:
         """Restore (H, W, 3) float32 sRGB in [0, 1]; the result has the same shape, type and range.
@@ -217,7 +219,7 @@ class Session:
         height, width = rgb.shape[:2]
         multiple = self.method.facts.size_multiple
         if self.settings.tile is None:
-            pixels = activation_budget(self.device) // self.method.bytes_per_pixel(strips=self.device.type == "cpu")
+            pixels = self._budget // self.method.bytes_per_pixel(strips=self.device.type == "cpu")
             largest = tile_shape(height, width, pixels, multiple)
         elif self.settings.tile == 0:
             largest = round_up(height, multiple), round_up(width, multiple)

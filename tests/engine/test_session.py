@@ -128,6 +128,16 @@ def test_in_place_gives_the_same_as_apart() -> None:
     assert np.array_equal(within, apart)
 
 
+def test_tiles_do_not_hang_on_what_earlier_pictures_left_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU's free memory shrinks by what is kept for the next picture."""
+    left = iter((2**22, 2**19, 2**18))
+    monkeypatch.setattr("airtool.engine.session.activation_budget", lambda device: next(left))
+    session, rgb = Session(FakeMethod(), Settings(device="cpu")), photograph(300, 300)
+    first, second = (session.restore(picture(rgb)) for _ in range(2))
+    assert first.tile == second.tile
+    np.testing.assert_array_equal(first.picture.rgb, second.picture.rgb)
+
+
 @pytest.mark.parametrize(
     "error",
     [
