@@ -238,6 +238,7 @@ def test_cmyk_becomes_rgb_without_its_profile(saved, photo, icc):
         assert np.abs(stored(picture) - photo.astype(int)).max() <= 8
         assert picture.alpha is None
         assert picture.metadata.icc is None
+        assert picture.lost == ("CMYK becomes RGB", "the colour profile is dropped")
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "PPM", "JPEG2000"])

@@ -190,7 +190,7 @@ def test_a_profile_that_unpacks_without_end_is_dropped(saved, photo):
     data = saved(photo, "PNG")
     profile = chunk(b"iCCP", b"bomb\0\0" + zlib.compress(bytes(1 << 27)))
     picture = decode(data[:33] + profile + data[33:], "x")
-    assert picture.metadata.icc is None
+    assert (picture.metadata.icc, picture.lost) == (None, ("the colour profile is dropped",))
 
 
 @pytest.mark.parametrize(
@@ -200,6 +200,7 @@ def test_malformed_exif_is_dropped(saved, photo, block):
     for format in ("JPEG", "WEBP", "PNG"):
         picture = decode(saved(photo, format, exif=b"Exif\0\0" + block), "x")
         assert picture.metadata.exif is None
+        assert picture.lost == (("damaged EXIF is dropped",) if block else ())
         np.testing.assert_array_equal(picture.rgb, decode(saved(photo, format), "x").rgb)
 
 
