@@ -52,7 +52,26 @@ def test_one_file(here):
     assert planned(["in/a.jpg"], "folder.png") == [("folder.png/a.jpg", "jpeg")]
     refused("disagree", ["in/a.jpg"], "new.png", format="webp")
     refused("3 pictures cannot become the one file", ["in"], "new.png")
-    refused("JP2 pictures can be read but not written .*--format png", ["in/a.jpg"], "x.jp2")
+
+
+@pytest.mark.parametrize("name", ["better.gif", "better.HEIC", "sub/better.jxl", "better.nef", "better.jp2"])
+def test_a_file_that_cannot_be_written_is_no_folder(here, name):
+    kind = Path(name).suffix[1:].upper()
+    refused(f"^{name}: {kind} is not a format that airtool writes: choose one of .jpg .png .*slash", ["in/a.jpg"], name)
+    assert planned(["in/a.jpg"], f"{name}/") == [(f"{name}/a.jpg", "jpeg")]
+    Path(name).mkdir(parents=True)
+    assert planned(["in/a.jpg"], name) == [(f"{name}/a.jpg", "jpeg")]
+
+
+def test_a_slash_marks_a_folder(here):
+    assert planned(["in/a.jpg"], "new.png/") == [("new.png/a.jpg", "jpeg")]
+    assert planned(["in"], "new.png/", format="png")[0] == ("new.png/a.png", "png")
+    assert planned(["in/a.jpg"], f"file://{here}/new.png/") == [(f"{here}/new.png/a.jpg", "jpeg")]
+    pytest.importorskip("fsspec")
+    assert planned(["in/a.jpg"], "memory://out/new.png/") == [("memory://out/new.png/a.jpg", "jpeg")]
+    assert planned(["in/a.jpg"], "memory://out/new.png") == [("memory://out/new.png", "png")]
+    Path("file.png").write_bytes(b"x")
+    refused("file.png is not a folder", ["in/a.jpg"], "file.png/")
 
 
 def test_standard_streams(here):
