@@ -123,7 +123,7 @@ def degrade(
     chosen = parse_steps(steps)
     if format is None and (by_suffix(out) is None or marks_folder(out) or Path(out).is_dir()):
         format = "png"
-    plan = plan_outputs(inputs, out, format, overwrite, resume)
+    plan = plan_outputs(inputs, out, format, overwrite, resume, quiet=quiet)
     check_quality(plan, quality)
     check_links(Path(out), (job.target for job in plan.jobs))
     target = _record_target(record, out, plan, may_exist=overwrite or resume)

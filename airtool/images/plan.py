@@ -2,8 +2,8 @@
 
 import os
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Literal
 
@@ -41,6 +41,8 @@ class Plan:
     """With existing="resume": jobs whose target is already there."""
     folder: Place | None = None
     """The folder into which the outputs go; None for standard output and for a single file that was named."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """What `airtool.images.discover.search` has passed over."""
 
 
 def plan(
