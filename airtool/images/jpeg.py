@@ -1,6 +1,6 @@
 """JPEG files: completeness, size, colour profiles too large for one segment, and what OpenCV neither reads nor writes.
 
-Sources: ITU-T T.81 annex B (markers); ICC.1:2022 annex B.4 (APP2 chunks); JFIF 1.02.
+Sources: ITU-T T.81 annex B (markers); ICC.1:2022 annex B.4 (APP2 chunks); JFIF 1.02; CIPA DC-007 (several pictures).
 """
 
 import re
@@ -28,6 +28,8 @@ CMYK = 4
 ICC_MARKER = b"ICC_PROFILE\0"
 ICC_CHUNK = 65533 - len(ICC_MARKER) - 2
 MAX_ICC = 255 * ICC_CHUNK
+START = b"\xff\xd8\xff"
+"""How a picture begins, also the second one of a file (CIPA DC-007, multi-picture format)."""
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length: TEM, RST0 to RST7, SOI."""
 
@@ -59,6 +61,9 @@ def inspect(data: bytes) -> Container:
             if size is None or not scans:
                 raise ContainerError(DAMAGED)
             metadata = Metadata(segments=carried.segments)
+            if data.find(START, at) >= 0:
+                # Cameras put previews, second eyes and gain maps there, and the first picture is the one that is meant.
+                lost.append("further pictures in the file are dropped")
             return Container(data, size, metadata, lost=(*lost, *carried.lost))
         scans += marker == SOS
         if scans > MAX_SCANS:

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from airtool.errors import PictureError
 from airtool.images.decode import decode
-from airtool.images.encode import encode
+from airtool.images.encode import encode, lossy_changes
 
 FILES = [
     ("JPEG", {}),
@@ -86,6 +86,26 @@ def test_several_pictures_in_one_file(saved, photo):
     for format in ("PNG", "WEBP", "AVIF", "TIFF"):
         assert "single pictures" in refusal(saved(photo, format, save_all=True, append_images=flipped))
     assert "2 pages" in refusal((DATA / "multipage.tif").read_bytes())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16", "1"])
+def test_several_anymaps_in_one_file(saved, photo, mode):
+    picture = Image.fromarray(photo[:, :59]).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    data = saved(picture, "PPM")
+    decode(data + b"\n", "x")
+    decode(data + b"P6", "x")
+    for gap in (b"", b"\n"):
+        assert refusal(data + gap + data).endswith("holds 2 pictures or more: split it into single pictures first")
+
+
+def test_several_jpegs_in_one_file(saved, photo):
+    first, second = Image.fromarray(photo), Image.fromarray(photo[::2, ::2])
+    several = decode(saved(first, "MPO", save_all=True, append_images=[second]), "x")
+    assert several.rgb.shape == photo.shape
+    assert lossy_changes(several) == ("further pictures in the file are dropped",)
+    assert lossy_changes(decode(saved(photo, "JPEG") + bytes(100), "x")) == ()
 
 
 def test_samples_that_cannot_be_carried(photo):
