@@ -51,7 +51,7 @@ def inspect(data: bytes) -> Container:
     ContainerError for a file that is cut short or damaged.
     """
     at, size, scans = 2, None, 0
-    carried, lost = Carried(), []
+    carried, lost, other = Carried(), [], []
     while True:
         found = NEXT_MARKER.search(data, at)
         if found is None:
@@ -64,7 +64,7 @@ def inspect(data: bytes) -> Container:
             if data.find(START, at) >= 0:
                 # Cameras put previews, second eyes and gain maps there, and the first picture is the one that is meant.
                 lost.append("further pictures in the file are dropped")
-            return Container(data, size, metadata, lost=(*lost, *carried.lost))
+            return Container(_without(data, other), size, metadata, lost=(*lost, *carried.lost))
         scans += marker == SOS
         if scans > MAX_SCANS:
             raise ContainerError(f"is built from more than {MAX_SCANS} scans, as no encoder does: remove it")
@@ -76,8 +76,18 @@ def inspect(data: bytes) -> Container:
         if marker not in STANDALONE:
             # A length that is out of range runs the search to the end of the file: that is cut short, too.
             length = int.from_bytes(data[at : at + 2])
-            _carry(carried, bytes([0xFF, marker]), data[at + 2 : at + length])
+            kind, body = bytes([0xFF, marker]), data[at + 2 : at + length]
+            if kind == APP2 and body and not body.startswith(ICC_MARKER):
+                other.append((at - 2, at + length))
+            _carry(carried, kind, body)
             at += length
+
+
+def _without(data: bytes, parts: list[tuple[int, int]]) -> bytes:
+    """A file less some parts: OpenCV 5.0 takes the index of several pictures, in an APP2 segment, for a profile."""
+    ends = [0, *(end for _, end in parts)]
+    starts = [*(start for start, _ in parts), len(data)]
+    return b"".join(data[end:start] for end, start in zip(ends, starts, strict=True)) if parts else data
 
 
 def _carry(carried: Carried, kind: bytes, body: bytes) -> None:

@@ -42,6 +42,6 @@ def inspect(data: bytes) -> Container:
 
 
 def _check_alone(data: bytes, start: int, length: int) -> None:
-    """Refuse a file in which another picture follows the samples, as it may for all but the plain formats (P1 to P3)."""
+    """Refuse a file in which another picture follows the samples; plain formats (P1 to P3) know no second one."""
     if ANOTHER.match(data, min(start + length, len(data))):  # the sides may be any numbers
         one_frame(2, "pictures or more")

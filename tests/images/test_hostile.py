@@ -100,10 +100,13 @@ def test_several_anymaps_in_one_file(saved, photo, mode):
         assert refusal(data + gap + data).endswith("holds 2 pictures or more: split it into single pictures first")
 
 
-def test_several_jpegs_in_one_file(saved, photo):
+@pytest.mark.parametrize("profile", [False, True])
+def test_several_jpegs_in_one_file(saved, photo, icc, profile):
     first, second = Image.fromarray(photo), Image.fromarray(photo[::2, ::2])
-    several = decode(saved(first, "MPO", save_all=True, append_images=[second]), "x")
-    assert several.rgb.shape == photo.shape
+    options = {"icc_profile": icc} if profile else {}
+    several = decode(saved(first, "MPO", save_all=True, append_images=[second], **options), "x")
+    np.testing.assert_array_equal(several.rgb, decode(saved(photo, "JPEG"), "x").rgb)
+    assert several.metadata.icc == (icc if profile else None)  # not the index of the pictures
     assert lossy_changes(several) == ("further pictures in the file are dropped",)
     assert lossy_changes(decode(saved(photo, "JPEG") + bytes(100), "x")) == ()
 
