@@ -46,6 +46,9 @@ FORMATS: dict[str, Format] = {
 SUFFIXES: dict[str, str] = {suffix: entry.name for entry in FORMATS.values() for suffix in entry.suffixes}
 """Format name of every suffix that marks a picture."""
 
+STAND_IN = "png"
+"""What pictures become whose own format cannot be written: it keeps all that they may hold."""
+
 RAW = frozenset({
     ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
     ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
@@ -149,6 +152,16 @@ def missing_encoder(name: str) -> str | None:
         if not cv2.haveImageWriter("x" + entry.suffixes[0]):
             return f"the installed OpenCV cannot write {name.upper()}"
     return None
+
+
+def written_as(name: str) -> tuple[str, tuple[str, ...]]:
+    """The format in which a picture is written unless another is asked for, and what to say where it is not its own.
+
+    name: its own, in `FORMATS`.
+    """
+    if missing_encoder(name) is None:
+        return name, ()
+    return STAND_IN, (f"{name.upper()} cannot be written and becomes {STAND_IN.upper()}",)
 
 
 def _match(table: tuple[tuple[int, bytes, str], ...], data: bytes) -> str | None:

@@ -9,7 +9,15 @@ from typing import Literal
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.images.discover import Source
-from airtool.images.formats import FORMATS, by_other_suffix, by_suffix, missing_encoder, parse_format, writable
+from airtool.images.formats import (
+    FORMATS,
+    by_other_suffix,
+    by_suffix,
+    missing_encoder,
+    parse_format,
+    writable,
+    written_as,
+)
 from airtool.images.names import listing, shown
 from airtool.images.remote import Place, Remote, check_writable, place
 from airtool.images.shard import Shard
@@ -27,9 +35,12 @@ class Job:
     target: Place | None
     """None: standard output."""
     format: str | None
-    """Format of the output; None: that of the input (only when it cannot be told from the name: standard output)."""
+    """Format of the output; None: that of the input, as `formats.written_as` has it (only when it cannot be told from
+    the name: standard output)."""
     replaces: str | None = None
     """sha256 of the file at `target` that may be replaced by the new one, and by that alone; None: none may be."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about the choice of the format, in words."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,8 @@ def plan(
     out: ``-`` for standard output (one source only); with one source a name with a picture suffix, unless it is a
     folder or ends in a slash, is the output file itself; everything else is a folder, created when needed, that mirrors
     the inputs' tree. Both may be URLs.
-    format: a format to write; None keeps each input's. Suffixes change only where the format does.
+    format: a format to write; None keeps each input's, unless that cannot be written: see `formats.written_as`.
+    Suffixes change only where the format does.
     existing: what to do about outputs that are already there. shard: plan this part only; everything but existing
     outputs is checked for all parts. It needs a folder.
     Raises UsageError, one line with the remedy: two sources with one output (upper and lower case count as equal),
@@ -136,11 +148,12 @@ def _as_folder(sources: Sequence[Source], out: Place, format: str | None) -> lis
         if own is None and format is None:
             what = "standard input" if source.path is None else shown(source.path)
             raise UsageError(f"cannot tell from its name which format {what} has: add --format png")
-        if format is not None and format != own:
+        chosen, notes = (format, ()) if format is not None or own is None else written_as(own)
+        if chosen is not None and chosen != own:
             # A suffix that marks no picture is part of the name: "scan.2024" becomes "scan.2024.png".
             stem = relative.name if own is None else relative.stem
-            relative = relative.with_name(stem + FORMATS[format].suffixes[0])
-        jobs.append(Job(source, out / relative, format or own))
+            relative = relative.with_name(stem + FORMATS[chosen].suffixes[0])
+        jobs.append(Job(source, out / relative, chosen, notes=notes))
     return jobs
 
 

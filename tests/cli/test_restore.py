@@ -58,6 +58,22 @@ def test_pictures_that_are_not_read_are_counted(airtool: Run, folder: Path, weig
     assert (code, "3 files passed over, whose formats" in err) == (0, True)
 
 
+def test_a_jpeg_2000_file_stops_nothing(airtool: Run, folder: Path, weights: str, tmp_path: Path) -> None:
+    with Image.open(folder / "b.png") as picture:
+        picture.save(folder / "x.jp2")
+    report = tmp_path / "report.json"
+    code, _, err = airtool("restore", folder, tmp_path / "out", "--weights", weights, "--report", report)
+    note = "JP2 cannot be written and becomes PNG"
+    assert (code, f"1 of 4: {note}\n" in err, "4 of 4 restored" in err) == (0, True, True)
+    notes = {Path(each["target"]).name: each["notes"] for each in json.loads(report.read_text())["pictures"]}
+    assert notes == {"a.jpg": [], "b.png": [], "c.png": [], "x.png": [note]}
+    assert read(tmp_path / "out" / "x.png").format == "png"
+    command = [sys.executable, "-m", "airtool", "restore", "-", "-", "--weights", weights, "--device", "cpu"]
+    run = subprocess.run(command, input=(folder / "x.jp2").read_bytes(), capture_output=True, check=False)
+    assert (run.returncode, run.stdout[:4]) == (0, b"\x89PNG")
+    assert note in run.stderr.decode()
+
+
 def test_a_self_ensemble_decides_the_bytes_and_stands_in_the_report(
     airtool: Run, folder: Path, weights: str, tmp_path: Path
 ) -> None:

@@ -90,8 +90,18 @@ def test_names_that_tell_no_format(here):
     refused("scan.2024 has: add --format png", ["scan.2024"], "out")
     assert planned(["scan.2024"], "out", format="png") == [("out/scan.2024.png", "png")]
     Path("in/old.jp2").write_bytes(b"x")
-    refused(r"JP2 pictures can be read but not written \(out/old.jp2\): add --format png", ["in"], "out")
     assert ("out/old.png", "png") in planned(["in"], "out", format="png")
+
+
+def test_a_format_that_is_only_read_becomes_png(here):
+    Path("in/old.jp2").write_bytes(b"x")
+    notes = {job.target.name: job.notes for job in plan(discover(["in"]), "out").jobs}
+    assert notes["old.png"] == ("JP2 cannot be written and becomes PNG",)
+    assert (notes["a.jpg"], len(notes)) == ((), 4)
+    assert plan(discover(["in/old.jp2"]), "out", format="png").jobs[0].notes == ()  # as was asked for
+    assert planned(["in/old.jp2"], "new.jpg") == [("new.jpg", "jpeg")]
+    Path("in/old.png").write_bytes(b"x")
+    refused(r"in/old\.jp2, in/old\.png would both become out/old\.png", ["in"], "out")
 
 
 def test_collisions(here):
@@ -179,3 +189,6 @@ def test_a_build_without_an_encoder(here, monkeypatch):
     monkeypatch.setattr(cv2, "haveImageWriter", lambda name: False)
     refused(r"cannot write AVIF \(out/a\.avif.*add --format png", ["in"], "out", format="avif")
     assert len(planned(["in"], "out")) == 3
+    Path("in/d.avif").write_bytes(b"x")
+    (job,) = plan(discover(["in/d.avif"]), "out").jobs
+    assert (str(job.target), job.notes) == ("out/d.png", ("AVIF cannot be written and becomes PNG",))
