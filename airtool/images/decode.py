@@ -230,7 +230,7 @@ def assemble(unpacked: Unpacked) -> Picture:
         segments=turned(metadata.segments, turn) if turn != 1 else metadata.segments,
     )
     lost = container.lost if fits or not metadata.icc else (*container.lost, NO_PROFILE)
-    return Picture(rgb, alpha, depth, grey, unpacked.format, kept, lost)
+    return Picture(rgb, alpha, depth, grey, unpacked.format, kept, lost, white.bit_length())
 
 
 def _rgb(samples: Samples, white: int) -> npt.NDArray[np.float32]:

@@ -32,10 +32,11 @@ def lossy_changes(picture: Picture, format: str | None = None) -> tuple[str, ...
         changes.append("transparency is dropped")
     if transparent and target.name == "avif":
         changes.append("transparency is compressed with loss")
+    bits = picture.bits or picture.depth
     if picture.depth == 16 and not target.sixteen_bit:
-        changes.append("16 bits a sample become 8")
-    if picture.depth == 16 and target.name == "avif":
-        changes.append(f"16 bits a sample become {AVIF_BITS}")
+        changes.append(f"{bits} bits a sample become 8")
+    if bits > AVIF_BITS and target.name == "avif":
+        changes.append(f"{bits} bits a sample become {AVIF_BITS}")
     if picture.grey and not _one_channel(picture, target):
         changes.append("one grey channel becomes three equal ones")
     kept = _kept(picture, target)

@@ -46,6 +46,8 @@ class Picture:
     metadata: Metadata
     lost: tuple[str, ...] = ()
     """What of the file reading has not kept, in words."""
+    bits: int | None = None
+    """Bits a sample of the file; None: as many as `depth`."""
 
     def with_rgb(self, rgb: npt.NDArray[np.float32]) -> "Picture":
         """The same picture with other colours.

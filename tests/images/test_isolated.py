@@ -66,12 +66,13 @@ def test_pictures_are_the_same(
     np.testing.assert_array_equal(here.rgb, there.rgb)
     np.testing.assert_equal(here.alpha, there.alpha)
     assert there.rgb.flags.writeable
-    assert (here.depth, here.grey, here.format, here.metadata, here.lost) == (
+    assert (here.depth, here.grey, here.format, here.metadata, here.lost, here.bits) == (
         there.depth,
         there.grey,
         there.format,
         there.metadata,
         there.lost,
+        there.bits,
     )
 
 
