@@ -9,7 +9,7 @@ from airtool.images.decode import BAND, Samples, profile_fits
 from airtool.images.formats import FORMATS, Format, missing_encoder
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
-from airtool.images.segments import XMP_EXTENSION, dropped
+from airtool.images.segments import OVERRULED, XMP_EXTENSION, dropped
 
 QUALITY = 95
 """Default quality of lossy formats, 1 to 100."""
@@ -47,7 +47,10 @@ def lossy_changes(picture: Picture, format: str | None = None) -> tuple[str, ...
         if getattr(picture.metadata, kind) and not getattr(kept, kind)
     ]
     held = set(kept.segments)
-    changes += dropped(segment for segment in picture.metadata.segments if segment not in held)
+    left = [segment for segment in picture.metadata.segments if segment not in held]
+    if kept.icc or any(segment.kind == b"sRGB" for segment in picture.metadata.segments):
+        left = [segment for segment in left if segment.kind not in OVERRULED]
+    changes += dropped(left)
     return tuple(changes)
 
 

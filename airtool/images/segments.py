@@ -34,6 +34,9 @@ SRGB = {
 LENGTHS = struct.Struct(">BI")
 """In front of each packed segment: lengths of its kind and its body."""
 
+OVERRULED = frozenset(SRGB)
+"""PNG: what readers do not go by where there is a profile, or its short form."""
+
 MOST, EACH = 1 << 24, 256
 """Most bytes of all segments of a file together, and what each counts beside its own: a file may hold millions."""
 

@@ -54,7 +54,7 @@ def png(saved, photo, exif):
     info.add_text("Raw profile type exif", "\nexif\n")
     data = saved(photo, "PNG", exif=exif(6), pnginfo=info, dpi=(300, 200))
     colours = chunk(b"gAMA", struct.pack(">I", 100_000)) + chunk(b"cHRM", struct.pack(">8I", *range(8)))
-    return data[:33] + colours + chunk(b"sRGB", b"\0") + data[33:]
+    return data[:33] + colours + data[33:]
 
 
 def test_jpeg_to_jpeg(jpeg, icc, xmp):
@@ -81,7 +81,7 @@ def test_png_to_png(png):
         "Title": "照",
     }
     assert tuple(round(value) for value in image.info["dpi"]) == (200, 300)
-    assert (image.info["gamma"], image.info["srgb"], len(image.info["chromaticity"])) == (1.0, 0, 8)
+    assert (image.info["gamma"], len(image.info["chromaticity"])) == (1.0, 8)
     assert ImageOps.exif_transpose(image).size == (40, 60)
 
 
@@ -91,6 +91,8 @@ def test_a_profile_and_its_short_form_are_not_both_written(saved, photo, icc):
     assert lossy_changes(both) == ()
     assert b"sRGB" not in encode(both).partition(b"iCCP")[0]
     assert "srgb" not in opened(encode(both)).info
+    gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
+    assert lossy_changes(decode(data[:33] + gamma + data[33:], "x"), "jpeg") == ()  # the profile overrules it
 
 
 def test_what_another_format_cannot_hold_is_said(jpeg, png, saved, photo):
@@ -108,6 +110,9 @@ def test_what_another_format_cannot_hold_is_said(jpeg, png, saved, photo):
     data = saved(photo, "PNG")
     plain = data[:33] + b"".join(chunk(kind, body) for kind, body in segments.SRGB.items()) + data[33:]
     assert len(decode(plain, "x").metadata.segments) == 2
+    short = decode(data[:33] + chunk(b"sRGB", b"\0") + data[33:], "x")
+    assert opened(encode(short)).info["srgb"] == 0
+    assert lossy_changes(short, "jpeg") == ()
     assert lossy_changes(decode(plain, "x"), "jpeg") == ()  # sRGB is what readers take it for anyway
 
 
