@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from airtool.degradations.batch import degrade_picture
 from airtool.degradations.compose import Step, parse_steps
 from airtool.errors import AirtoolError, PictureError, UsageError
 from airtool.images.decode import read
-from airtool.images.discover import STDIN, Source, discover
+from airtool.images.discover import STDIN, Source, search
 from airtool.images.names import shown
 from airtool.images.picture import Picture
 from airtool.images.remote import local
@@ -72,6 +72,8 @@ class Task:
     """Pictures without partner: they are failures, and the rest is measured."""
     crop: bool = False
     """Whether pictures of unequal size are cut to the middle that they share, instead of refused."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """What `airtool.images.discover.search` has passed over."""
 
 
 def task_of_pairs(degraded: str, ground_truth: str, limit: int | None = None) -> Task:
@@ -83,7 +85,7 @@ def task_of_pairs(degraded: str, ground_truth: str, limit: int | None = None) ->
     refuse_stdin(degraded, ground_truth)
     pairing = pair_paths(degraded, ground_truth, complete=False)
     question = Question(ground_truth=ground_truth, degraded=degraded, pairing=pairing.rule.statement)
-    return _limited(Task(question, pairing.pairs, given="input", left=_left(pairing)), limit)
+    return _limited(_task(question, pairing, "input"), limit)
 
 
 def task_of_results(results: str, ground_truth: str, limit: int | None = None) -> Task:
@@ -91,7 +93,11 @@ def task_of_results(results: str, ground_truth: str, limit: int | None = None) -
     refuse_stdin(results, ground_truth)
     pairing = pair_paths(results, ground_truth, complete=False)
     question = Question(ground_truth=ground_truth, results=results, pairing=pairing.rule.statement)
-    return _limited(Task(question, pairing.pairs, given="restored", left=_left(pairing)), limit)
+    return _limited(_task(question, pairing, "restored"), limit)
+
+
+def _task(question: Question, pairing: Pairing, given: Stage) -> Task:
+    return Task(question, pairing.pairs, given, left=_left(pairing), passed_over=pairing.passed_over)
 
 
 def _left(pairing: Pairing) -> tuple[Failure, ...]:
@@ -119,11 +125,13 @@ def task_of_synthesis(
     steps = parse_steps(degradation)
     if noise is not None and {step.name for step in steps} != {"noise"}:
         raise UsageError(f"--noise-protocol has no effect on {degradation}, which is not noise alone: leave it out")
-    sources = discover([ground_truth])
-    pairs = pair_sources(sources, sources).pairs  # each with itself; refuses names that cannot be told apart
+    found = search([ground_truth])
+    # Each with itself; refuses names that cannot be told apart.
+    pairs = pair_sources(found.sources, found.sources).pairs
     stored = None if noise is None else noise.statement
     question = Question(ground_truth=ground_truth, degradation=degradation, seed=seed, noise_protocol=stored)
-    return _limited(Task(question, pairs, given="input", steps=steps, noise=noise), limit)
+    task = Task(question, pairs, given="input", steps=steps, noise=noise, passed_over=found.passed_over)
+    return _limited(task, limit)
 
 
 CROPPED = "pictures of unequal size were cut to the middle that they share"

@@ -7,12 +7,13 @@ published benchmarks are tried, and `Pairing.rule` says which one was used.
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from airtool.errors import UsageError
-from airtool.images.discover import Source, discover
+from airtool.images.discover import Source, search
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Pairing:
     """Degraded pictures without ground truth."""
     ground_truth_left: tuple[Source, ...] = ()
     """Ground truths that no degraded picture goes with."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """What `airtool.images.discover.search` has passed over in the two folders."""
 
     def remainder(self) -> str:
         """The pictures without partner, in words."""
@@ -82,12 +85,14 @@ LISTED = 20
 def pair_paths(degraded: str, ground_truth: str, complete: bool = True) -> Pairing:
     """Pair the pictures of two folders, or two single files with one another whatever their names.
 
-    complete: as for `pair_sources`. Raises UsageError as `airtool.images.discover.discover` and `pair_sources` do.
+    complete: as for `pair_sources`. Raises UsageError as `airtool.images.discover.search` and `pair_sources` do.
     """
-    lq, gt = discover([degraded]), discover([ground_truth])
+    lq, gt = search([degraded]), search([ground_truth])
     if Path(degraded).is_file() and Path(ground_truth).is_file():
-        return Pairing(FILES, (Pair(pair_name(lq[0]), lq[0], gt[0]),))
-    return pair_sources(lq, gt, complete)
+        (one,), (other,) = lq.sources, gt.sources
+        return Pairing(FILES, (Pair(pair_name(one), one, other),))
+    passed_over = dict(sorted((Counter(lq.passed_over) + Counter(gt.passed_over)).items()))
+    return replace(pair_sources(lq.sources, gt.sources, complete), passed_over=passed_over)
 
 
 def pair_sources(degraded: Sequence[Source], ground_truth: Sequence[Source], complete: bool = True) -> Pairing:

@@ -1,28 +1,28 @@
 """Measures pictures that have no ground truth, by metrics that need none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from airtool.benches.evaluate import Outcome, Watch, finished, naming, refuse_stdin
 from airtool.benches.scorers import Scorer
 from airtool.benches.scoring import Measured, Scoring
 from airtool.errors import AirtoolError
 from airtool.images.decode import read
-from airtool.images.discover import Source, discover
+from airtool.images.discover import Source, search
 from airtool.images.names import shown
 from airtool.metrics.protocols import check_comparable
 from airtool.reports.gallery import Gallery
 from airtool.reports.record import Evaluation, Failure, PictureResult, Question
 
 
-def find_pictures(pictures: str, limit: int | None = None) -> tuple[Question, list[Source]]:
-    """The pictures of a folder (or a file), and how reports name the question.
+def find_pictures(pictures: str, limit: int | None = None) -> tuple[Question, list[Source], Mapping[str, int]]:
+    """The pictures of a folder (or a file), how reports name the question, and what was passed over.
 
-    limit: only the first so many. Raises UsageError as `airtool.images.discover.discover` does.
+    limit: only the first so many. Raises UsageError as `airtool.images.discover.search` does.
     """
     refuse_stdin(pictures)
-    sources = discover([pictures])
-    question = Question(ground_truth=None, pictures=pictures, available=len(sources), limit=limit)
-    return question, sources[:limit]
+    found = search([pictures])
+    question = Question(ground_truth=None, pictures=pictures, available=len(found.sources), limit=limit)
+    return question, found.sources[:limit], found.passed_over
 
 
 def evaluate_unreferenced(

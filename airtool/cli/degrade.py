@@ -115,14 +115,15 @@ def degrade(
     from airtool.images.limits import parse_max_pixels
     from airtool.images.names import shown
     from airtool.images.places import check_links
+    from airtool.images.plan import marks_folder
     from airtool.images.reader import open_reader
     from airtool.reports.writers import write_json
 
     pixels = parse_max_pixels(max_pixels)
     chosen = parse_steps(steps)
-    if format is None and (by_suffix(out) is None or Path(out).is_dir()):
+    if format is None and (by_suffix(out) is None or marks_folder(out) or Path(out).is_dir()):
         format = "png"
-    plan = plan_outputs(inputs, out, format, overwrite, resume)
+    plan = plan_outputs(inputs, out, format, overwrite, resume, quiet=quiet)
     check_quality(plan, quality)
     check_links(Path(out), (job.target for job in plan.jobs))
     target = _record_target(record, out, plan, may_exist=overwrite or resume)

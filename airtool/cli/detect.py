@@ -8,6 +8,7 @@ import typer
 
 from airtool.cli.console import say, warn
 from airtool.cli.options import Isolate, MaxPixels
+from airtool.cli.outputs import say_passed_over
 from airtool.cli.progress import track
 from airtool.errors import UsageError
 
@@ -75,12 +76,14 @@ def detect(
     if json and csv:
         raise UsageError("--json and --csv exclude each other: choose one")
     from airtool.engine.settings import Settings
-    from airtool.images.discover import discover
+    from airtool.images.discover import search
     from airtool.images.limits import parse_max_pixels
 
     pixels = parse_max_pixels(max_pixels)
     Settings(device=device)  # a mistyped device is found before the weights are loaded
-    sources = discover(inputs)
+    found = search(inputs)
+    sources = found.sources
+    say_passed_over(found.passed_over, quiet)
     from airtool.engine.detect import THRESHOLD, detect_files, judge, open_detector
     from airtool.images.reader import open_reader
 

@@ -20,6 +20,7 @@ from airtool.cli.evaluate_metrics import (
     run_unreferenced,
 )
 from airtool.cli.evaluate_sets import CheckOption, ListOption, check_data, list_benches
+from airtool.cli.outputs import say_passed_over
 from airtool.cli.progress import track
 from airtool.cli.reports import Reports
 from airtool.errors import UsageError
@@ -232,7 +233,7 @@ def evaluate(
 
     if no_reference is not None:
         _refuse({**others, "--bench": bench, **referenced}, "with --no-reference, which only scores pictures")
-        run_unreferenced(no_reference, further, limit, reports, compare_with, watch)
+        run_unreferenced(no_reference, further, limit, reports, compare_with, watch, quiet)
         return
     methods = None
     if results is None and not input_only:
@@ -255,6 +256,7 @@ def evaluate(
     if degrade is None:
         _refuse({"--noise-protocol": noise_protocol}, "here, where no noise is synthesised")
     task = _task(pairs, results, gt, degrade, seed or 0, limit, noise)
+    say_passed_over(task.passed_over, quiet)
     if align is not None:
         task = cropping(task)
     for failure in task.left[:LISTED]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airtool.cli.console import warn
+from airtool.cli.outputs import say_passed_over
 from airtool.cli.reports import Reports
 from airtool.errors import UsageError
 
@@ -104,6 +105,7 @@ def run_unreferenced(
     reports: Reports,
     compare_with: str | None,
     watch: "Watch",
+    quiet: bool,
 ) -> None:
     """Score pictures without ground truths.
 
@@ -116,7 +118,8 @@ def run_unreferenced(
 
     if not request.names:
         raise UsageError("--no-reference needs a metric: add --metric musiq or another one that needs no ground truths")
-    question, sources = find_pictures(pictures, limit)
+    question, sources, passed_over = find_pictures(pictures, limit)
+    say_passed_over(passed_over, quiet)
     scorers = request.open()
     metrics = [scorer.metric for scorer in scorers]
     earlier = None if compare_with is None else read_earlier(compare_with, {}, metrics)

@@ -64,7 +64,7 @@ def grounds(
     from airtool.images.formats import by_suffix
     from airtool.images.names import shown
     from airtool.images.picture import Metadata, Picture
-    from airtool.images.plan import STDOUT, plan
+    from airtool.images.plan import STDOUT, marks_folder, plan
     from airtool.methods.defusion.grounds import parse_kind
     from airtool.methods.defusion.instruction import instruction
 
@@ -72,7 +72,7 @@ def grounds(
     steps = () if degradation is None else parse_steps(degradation)
     if overwrite and resume:
         raise UsageError("--overwrite and --resume exclude each other: choose one")
-    if out == STDOUT or (by_suffix(out) is not None and not Path(out).is_dir()):
+    if out == STDOUT or (by_suffix(out) is not None and not marks_folder(out) and not Path(out).is_dir()):
         raise UsageError(f"{shown(out)} is no folder: grounds are written into a folder, name one")
     existing: Literal["error", "overwrite", "resume"] = "overwrite" if overwrite else "resume" if resume else "error"
     digits = max(DIGITS, len(str(count - 1)))

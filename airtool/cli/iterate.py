@@ -165,7 +165,7 @@ def iterate(
         raise UsageError(f"--plan-only takes no step: leave {', '.join(named)} out")
     if gt is not None and trace is None and sheet is None:
         raise UsageError("--gt has nowhere to put its figures: add --trace FILE or --sheet FILE")
-    planned = plan_outputs(inputs, output, format, overwrite, resume, shard)
+    planned = plan_outputs(inputs, output, format, overwrite, resume, shard, quiet=quiet)
     check_quality(planned, quality)
     check_trace(planned, trace, output)
     truths = {} if gt is None else _truths([job.source for job in (*planned.jobs, *planned.skipped)], gt)

@@ -1,7 +1,8 @@
 """What commands that turn pictures into pictures check alike, before they load anything heavy."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,11 +17,28 @@ if TYPE_CHECKING:
     from airtool.images.plan import Plan
 
 
+def say_passed_over(passed_over: Mapping[str, int], quiet: bool) -> None:
+    """Say how many files, which look like pictures, have been passed over, if any have."""
+    if count := sum(passed_over.values()):
+        files, whose = ("file", "format") if count == 1 else ("files", "formats")
+        say(f"{count} {files} passed over, whose {whose} airtool does not read: {' '.join(passed_over)}", quiet)
+
+
 def plan_outputs(
-    inputs: Sequence[str], output: str, format: str | None, overwrite: bool, resume: bool, shard: str | None = None
+    inputs: Sequence[str],
+    output: str,
+    format: str | None,
+    overwrite: bool,
+    resume: bool,
+    shard: str | None = None,
+    *,
+    quiet: bool,
 ) -> "Plan":
-    """Which picture becomes which. Raises UsageError or AirtoolError for whatever stands in the way."""
-    from airtool.images.discover import discover
+    """Which picture becomes which; says what is passed over.
+
+    Raises UsageError or AirtoolError for whatever stands in the way.
+    """
+    from airtool.images.discover import search
     from airtool.images.plan import STDOUT, plan
     from airtool.images.shard import parse_shard
 
@@ -31,7 +49,10 @@ def plan_outputs(
     if output == STDOUT and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it (> out.png), or name an output file")
     existing: Literal["error", "overwrite", "resume"] = "overwrite" if overwrite else "resume" if resume else "error"
-    return plan(discover(inputs), output, format=format, existing=existing, shard=parse_shard(shard))
+    found = search(inputs)
+    planned = plan(found.sources, output, format=format, existing=existing, shard=parse_shard(shard))
+    say_passed_over(found.passed_over, quiet)
+    return replace(planned, passed_over=found.passed_over)
 
 
 def settle_outputs(planned: "Plan", identity: "Identity | None", quiet: bool) -> "Settled":

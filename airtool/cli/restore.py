@@ -259,7 +259,7 @@ def restore(
     maps = facts.explains
     if explain is not None and not maps:
         raise UsageError(f"{method} has nothing to show with --explain: leave it out")
-    planned = plan_outputs(inputs, output, format, overwrite, resume, shard)
+    planned = plan_outputs(inputs, output, format, overwrite, resume, shard, quiet=quiet)
     check_quality(planned, quality)
     check_report(planned, report, output)
     if engine == "ray":
@@ -310,7 +310,8 @@ def restore(
             local = make(tasks, quality=quality, overwrite=overwrite, workers=workers, journal=journal, reader=reader)
             outcome = _run(local, len(tasks), quiet)
     if report is not None:
-        write_json(report, payload(outcome, settled.kept, describe_shared(sessions) if sessions else None, shard))
+        described = describe_shared(sessions) if sessions else None
+        write_json(report, payload(outcome, settled.kept, described, shard, planned.passed_over))
     conclude(outcome, len(tasks), quiet)
 
 

@@ -18,6 +18,7 @@ from airtool.engine.tasks import Task
 from airtool.errors import AirtoolError, PictureError
 from airtool.images.encode import encode, lossy_changes
 from airtool.images.files import TakenError, write_atomic
+from airtool.images.formats import written_as
 from airtool.images.names import shown
 from airtool.images.picture import Picture
 from airtool.images.reader import Reader
@@ -188,7 +189,10 @@ class Pipeline:
     def _write(self, task: Task, done: Done) -> Record:
         restored, picture = done.restored, done.restored.picture
         height, width = picture.rgb.shape[:2]
-        data = encode(picture, task.job.format, self._quality)
+        format, notes = task.job.format, task.job.notes
+        if format is None:
+            format, notes = written_as(picture.format)
+        data = encode(picture, format, self._quality)
         # These first, so that a picture one of whose companions failed is not taken for done by --resume.
         if done.before is not None and task.comparison is not None:
             write_atomic(task.comparison, side_by_side(done.before, half(picture.rgb), picture), overwrite=True)
@@ -210,7 +214,7 @@ class Pipeline:
             degradation=restored.wanted.degradation,
             shares=dict(restored.wanted.shares),
             guessed=restored.guessed,
-            notes=(*restored.notes, *lossy_changes(picture, task.job.format)),
+            notes=(*restored.notes, *notes, *lossy_changes(picture, format)),
         )
 
     def _place(self, target: Place, replaces: str | None, data: bytes, source: str) -> bool:

@@ -64,12 +64,16 @@ class Outcome:
 
 
 def payload(
-    outcome: Outcome, kept: Sequence[Record], restoration: Mapping[str, Any] | None, shard: str | None = None
+    outcome: Outcome,
+    kept: Sequence[Record],
+    restoration: Mapping[str, Any] | None,
+    shard: str | None,
+    passed_over: Mapping[str, int],
 ) -> dict[str, Any]:
     """The whole run for `airtool.reports.writers.write_json`.
 
     kept: what was there already. restoration: what `Session.describe` says; None where nothing was to restore. shard:
-    which part of the pictures this is; None for all.
+    which part of the pictures this is; None for all. passed_over: what `airtool.images.discover.search` did not take.
     """
     records = [*outcome.records, *kept]
     return {
@@ -80,6 +84,7 @@ def payload(
         "shard": shard,
         "interrupted": outcome.interrupted,
         **count(records),
+        "passed_over": passed_over,
         "seconds": outcome.seconds,
         "megapixels": megapixels(outcome.records),
         "pictures": records,

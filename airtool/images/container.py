@@ -12,6 +12,9 @@ class ContainerError(ValueError):
 CUT_SHORT = "is cut short: get a complete copy of it"
 DAMAGED = "is damaged: get an intact copy of it"
 
+NO_EXIF, NO_PROFILE, NO_XMP = "damaged EXIF is dropped", "the colour profile is dropped", "XMP is dropped"
+"""What a file has and a picture has not."""
+
 
 @dataclass(frozen=True)
 class Container:
@@ -37,6 +40,8 @@ class Container:
     """Colours are stored multiplied by alpha."""
     transparent: int | None = None
     """The grey value, as decoded, that stands for full transparency."""
+    lost: tuple[str, ...] = ()
+    """What is not kept of the file, in words."""
 
 
 def one_frame(count: int, what: str) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from airtool.errors import PictureError
 from airtool.images import avif, bmp, jp2, jpeg, png, ppm, tiff_picture, webp, xmp
-from airtool.images.container import DAMAGED, Container, ContainerError
+from airtool.images.container import DAMAGED, NO_EXIF, NO_PROFILE, Container, ContainerError
 from airtool.images.exif import orientation, parse, upright
 from airtool.images.formats import FORMATS, by_magic, unreadable
 from airtool.images.limits import MAX_PIXELS, MAX_SIDE, largest_file
@@ -18,6 +18,7 @@ from airtool.images.names import shown
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
 from airtool.images.remote import Place, Remote
+from airtool.images.segments import turned
 from airtool.images.stores import read as fetch
 
 INSPECTORS: dict[str, Callable[[bytes], Container]] = {
@@ -136,10 +137,12 @@ def inspect(data: bytes, max_pixels: int) -> tuple[str, Container]:
 
 def unpack(format: str, container: Container) -> Unpacked:
     """The second part of `decode`: the decoder's work on what `inspect` gave. Raises ContainerError, MemoryError."""
-    samples, metadata = _decode_samples(container)
+    samples, found = _decode_samples(container)
     if samples.shape[0] * samples.shape[1] > container.size[0] * container.size[1]:
         raise ContainerError(DAMAGED)
-    return Unpacked(samples, replace(container, pixels=b"", metadata=Metadata()), metadata, format)
+    metadata = replace(found, exif=parse(found.exif))
+    lost = (*container.lost, NO_EXIF) if found.exif and not metadata.exif else container.lost
+    return Unpacked(samples, replace(container, pixels=b"", metadata=Metadata(), lost=lost), metadata, format)
 
 
 def _no_picture(data: bytes) -> str:
@@ -156,7 +159,10 @@ CUT_TO_NOTHING = "is empty (0 bytes): get a complete copy of it"
 
 
 def _decode_samples(container: Container) -> tuple[Samples, Metadata]:
-    """Pixels as OpenCV returns them, (H, W) or (H, W, 3 or 4) in B G R A order, and the file's metadata."""
+    """Pixels as OpenCV returns them, (H, W) or (H, W, 3 or 4) in B G R A order, and the file's metadata.
+
+    EXIF comes as the file has it, which may be no EXIF at all.
+    """
     encoded = np.frombuffer(container.pixels, np.uint8)
     try:
         # UNCHANGED keeps depth and alpha, and leaves the EXIF orientation to us.
@@ -177,9 +183,10 @@ def _decode_samples(container: Container) -> tuple[Samples, Metadata]:
     own = container.metadata
     packet = found.get(cv2.IMAGE_METADATA_XMP, b"").removeprefix(jpeg.XMP_MARKER) or None
     return samples, Metadata(
-        exif=parse(own.exif or found.get(cv2.IMAGE_METADATA_EXIF)),
+        exif=own.exif or found.get(cv2.IMAGE_METADATA_EXIF),
         icc=own.icc or found.get(cv2.IMAGE_METADATA_ICCP),
         xmp=own.xmp or packet,
+        segments=own.segments,
     )
 
 
@@ -215,12 +222,15 @@ def assemble(unpacked: Unpacked) -> Picture:
         np.minimum(rgb, 1, out=rgb)
     grey = samples.ndim == 2 or container.grey
     # A picture that was not turned keeps what XMP says: we do not go by it, and whoever does saw the original so, too.
+    fits = profile_fits(metadata.icc, grey)
     kept = Metadata(
         exif=upright(exif, width, height) if exif else None,
-        icc=metadata.icc if profile_fits(metadata.icc, grey) else None,
+        icc=metadata.icc if fits else None,
         xmp=xmp.upright(metadata.xmp) if metadata.xmp and turn != 1 else metadata.xmp,
+        segments=turned(metadata.segments, turn) if turn != 1 else metadata.segments,
     )
-    return Picture(rgb, alpha, depth, grey, unpacked.format, kept)
+    lost = container.lost if fits or not metadata.icc else (*container.lost, NO_PROFILE)
+    return Picture(rgb, alpha, depth, grey, unpacked.format, kept, lost, white.bit_length())
 
 
 def _rgb(samples: Samples, white: int) -> npt.NDArray[np.float32]:

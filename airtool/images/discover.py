@@ -4,13 +4,14 @@ import fnmatch
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
 from airtool.errors import UsageError
-from airtool.images.formats import SUFFIXES, by_suffix
+from airtool.images.formats import SUFFIXES, by_other_suffix, by_suffix
 from airtool.images.names import shown
 from airtool.images.remote import READ_ONLY, Place, Remote, is_url, place
 from airtool.images.stores import find, identity, kind
@@ -31,7 +32,21 @@ class Source:
     """The folder that was searched with its subfolders, None for single files; no output may lie in it."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """What inputs mean."""
+
+    sources: list[Source]
+    passed_over: Mapping[str, int]
+    """Files of `airtool.images.formats.OTHERS` that folders and patterns hold as well: how many by suffix."""
+
+
 def discover(inputs: Sequence[str]) -> list[Source]:
+    """The pictures that `search` finds."""
+    return search(inputs).sources
+
+
+def search(inputs: Sequence[str]) -> Found:
     """All pictures that `inputs` mean, each once, in the order of `inputs`, folders in natural order ("2" before "10").
 
     An input is a file (whatever its suffix), a folder (its whole tree: files with a known picture suffix, no hidden
@@ -44,11 +59,14 @@ def discover(inputs: Sequence[str]) -> list[Source]:
     if not inputs:
         raise UsageError("no input: name a picture, a folder, a quoted pattern or - for standard input")
     found: dict[tuple[object, Path], Source] = {}
+    passed: dict[object, str] = {}
     for text in inputs:
-        for source in _expand(text):
+        pictures, others = _expand(text)
+        for source in pictures:
             key = None if source.path is None else identity(source.path)
             found.setdefault((key, source.relative), source)
-    return list(found.values())
+        passed |= {identity(other.path): other.relative.suffix.lower() for other in others if other.path is not None}
+    return Found(list(found.values()), dict(sorted(Counter(passed.values()).items())))
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -58,10 +76,25 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     return (*((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part), (-1, 0, text))
 
 
-def _expand(text: str) -> list[Source]:
-    """The pictures that one input means."""
+def _told_apart(found: Iterable[Source]) -> tuple[list[Source], list[Source]]:
+    """Pictures that airtool reads, and others."""
+    pictures: list[Source] = []
+    others: list[Source] = []
+    for source in found:
+        (pictures if by_suffix(source.relative) else others).append(source)
+    return pictures, others
+
+
+def _read_ones(others: Sequence[Source]) -> str:
+    """Which pictures are read, for messages that there are none, and which are there in their place."""
+    there = " ".join(sorted({other.relative.suffix.lower() for other in others}))
+    return f"({' '.join(SUFFIXES)})" + (f", only some that airtool does not read ({there})" if there else "")
+
+
+def _expand(text: str) -> tuple[list[Source], list[Source]]:
+    """The pictures that one input means, and those of formats that airtool does not read."""
     if text == STDIN:
-        return [Source(None, Path("stdin"))]
+        return [Source(None, Path("stdin"))], []
     if is_url(text):
         named = place(text)
         if isinstance(named, Remote):
@@ -69,19 +102,19 @@ def _expand(text: str) -> list[Source]:
         text = str(named)
     path = Path(text)
     if text and path.is_dir():
-        pictures = [Source(path / relative, relative, path) for relative in _pictures_below(path)]
+        pictures, others = _told_apart(Source(path / relative, relative, path) for relative in _pictures_below(path))
         if not pictures:
-            raise UsageError(f"folder {shown(text)} holds no pictures ({' '.join(SUFFIXES)}): choose another")
-        return pictures
+            raise UsageError(f"folder {shown(text)} holds no pictures {_read_ones(others)}: choose another")
+        return pictures, others
     if text and os.path.lexists(path):
-        return [Source(path, Path(path.name))]
+        return [Source(path, Path(path.name))], []
     if glob.has_magic(text):
         return _expand_pattern(text)
     raise UsageError(f"{shown(text) or 'an empty name'} does not exist: check the spelling")
 
 
-def _expand_pattern(pattern: str) -> list[Source]:
-    """The pictures that a pattern matches."""
+def _expand_pattern(pattern: str) -> tuple[list[Source], list[Source]]:
+    """As `_expand` for a pattern."""
     parts = Path(pattern).parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     base = Path(*parts[:first])
@@ -91,23 +124,25 @@ def _expand_pattern(pattern: str) -> list[Source]:
         matches = [relative for relative in below if _matches(relative.parts, parts[first:])]
     else:
         names = (Path(name) for name in glob.glob(str(Path(*parts[first:])), root_dir=base))
-        matches = [name for name in names if by_suffix(name) and (base / name).is_file()]
+        matches = [name for name in names if _is_picture(name.name) and (base / name).is_file()]
         matches.sort(key=lambda name: [natural_key(part) for part in name.parts])
-    if not matches:
+    root = base if recursive else None
+    pictures, others = _told_apart(Source(base / relative, relative, root) for relative in matches)
+    if not pictures:
         raise UsageError(f"{shown(pattern)} does not exist and, as a pattern, matches no picture: check the spelling")
-    return [Source(base / relative, relative, base if recursive else None) for relative in matches]
+    return pictures, others
 
 
-def _expand_remote(text: str, named: Remote) -> list[Source]:
-    """The pictures that a URL means."""
+def _expand_remote(text: str, named: Remote) -> tuple[list[Source], list[Source]]:
+    """As `_expand` for a URL."""
     there = "folder" if text.endswith("/") else kind(named)
     if there == "file":
-        return [Source(named, Path(named.name))]
+        return [Source(named, Path(named.name))], []
     if there == "folder":
-        pictures = _pictures_in(named)
+        pictures, others = _told_apart(Source(path, relative, named) for relative, path in _pictures_in(named))
         if not pictures:
-            raise UsageError(f"{shown(named)} holds no pictures ({' '.join(SUFFIXES)}), or does not exist: check it")
-        return [Source(path, relative, named) for relative, path in pictures]
+            raise UsageError(f"{shown(named)} holds no pictures {_read_ones(others)}, or does not exist: check it")
+        return pictures, others
     # A question mark begins a query where there are such.
     wild = re.compile(r"[*[]" if named.protocol in READ_ONLY else r"[*?[]")
     parts = text.split("/")
@@ -117,10 +152,12 @@ def _expand_remote(text: str, named: Remote) -> list[Source]:
     base, patterns = Remote("/".join(parts[:first])), parts[first:]
     recursive = "**" in patterns
     below = _pictures_in(base, None if recursive else len(patterns))
-    matches = [(relative, path) for relative, path in below if _matches(relative.parts, patterns)]
-    if not matches:
+    root = base if recursive else None
+    matches = (Source(path, relative, root) for relative, path in below if _matches(relative.parts, patterns))
+    pictures, others = _told_apart(matches)
+    if not pictures:
         raise UsageError(f"{shown(named)} does not exist and, as a pattern, matches no picture: check the spelling")
-    return [Source(path, relative, base if recursive else None) for relative, path in matches]
+    return pictures, others
 
 
 def _pictures_in(folder: Remote, depth: int | None = None) -> list[tuple[Path, Remote]]:
@@ -134,7 +171,7 @@ def _mirrored(path: Remote) -> Path | None:
     # Web servers list names as they stand in links.
     key = unquote(path.key) if path.protocol in READ_ONLY else path.key
     parts = [part for part in key.split("/") if part]
-    if not parts or by_suffix(parts[-1]) is None:
+    if not parts or not _is_picture(parts[-1]):
         return None
     return None if any(part[0] == "." or PurePath(part).parts != (part,) for part in parts) else Path(*parts)
 
@@ -154,6 +191,11 @@ def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
         rest = patterns[1:] or ("*",)
         return any(_matches(parts[i:], rest) for i in range(len(parts)))
     return bool(parts) and fnmatch.fnmatchcase(parts[0], patterns[0]) and _matches(parts[1:], patterns[1:])
+
+
+def _is_picture(name: str) -> bool:
+    """Whether a name announces a picture, of a format that airtool reads or of another one."""
+    return by_suffix(name) is not None or by_other_suffix(name) is not None
 
 
 def _pictures_below(folder: Path) -> list[Path]:
@@ -176,7 +218,7 @@ def _walk(folder: Path, relative: Path, seen: set[tuple[int, int]]) -> Iterator[
             f"cannot list folder {shown(folder)}: {reason}; change its permissions or leave it out"
         ) from error
     # Broken links with a picture's name count as pictures: reading them reports what is wrong with each.
-    yield from (relative / entry.name for entry in entries if by_suffix(entry.name) and _is_file_or_broken(entry))
+    yield from (relative / entry.name for entry in entries if _is_picture(entry.name) and _is_file_or_broken(entry))
     for entry in entries:
         if _leads_to_folder(entry):
             yield from _walk(folder / entry.name, relative / entry.name, seen)

@@ -9,6 +9,7 @@ from airtool.images.decode import BAND, Samples, profile_fits
 from airtool.images.formats import FORMATS, Format, missing_encoder
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
+from airtool.images.segments import OVERRULED, XMP_EXTENSION, dropped
 
 QUALITY = 95
 """Default quality of lossy formats, 1 to 100."""
@@ -18,21 +19,24 @@ AVIF_BITS = 12
 
 
 def lossy_changes(picture: Picture, format: str | None = None) -> tuple[str, ...]:
-    """What a format cannot carry of this picture, in words: empty when everything but compression survives.
+    """What is lost of a picture's file, in words: empty when everything but compression survives.
+
+    That is what reading has not kept, and what the format cannot carry.
 
     format: a name in `FORMATS`, None for the picture's own. Raises ValueError for another name.
     """
     target = _target(picture, format)
-    changes = []
+    changes = list(picture.lost)
     transparent = picture.alpha is not None and picture.alpha.min() < np.iinfo(picture.alpha.dtype).max
     if transparent and not target.alpha:
         changes.append("transparency is dropped")
     if transparent and target.name == "avif":
         changes.append("transparency is compressed with loss")
+    bits = picture.bits or picture.depth
     if picture.depth == 16 and not target.sixteen_bit:
-        changes.append("16 bits a sample become 8")
-    if picture.depth == 16 and target.name == "avif":
-        changes.append(f"16 bits a sample become {AVIF_BITS}")
+        changes.append(f"{bits} bits a sample become 8")
+    if bits > AVIF_BITS and target.name == "avif":
+        changes.append(f"{bits} bits a sample become {AVIF_BITS}")
     if picture.grey and not _one_channel(picture, target):
         changes.append("one grey channel becomes three equal ones")
     kept = _kept(picture, target)
@@ -42,6 +46,11 @@ def lossy_changes(picture: Picture, format: str | None = None) -> tuple[str, ...
         for kind, word in words.items()
         if getattr(picture.metadata, kind) and not getattr(kept, kind)
     ]
+    held = set(kept.segments)
+    left = [segment for segment in picture.metadata.segments if segment not in held]
+    if kept.icc or any(segment.kind == b"sRGB" for segment in picture.metadata.segments):
+        left = [segment for segment in left if segment.kind not in OVERRULED]
+    changes += dropped(left)
     return tuple(changes)
 
 
@@ -75,8 +84,8 @@ def encode(picture: Picture, format: str | None = None, quality: int | None = No
         height, width = samples.shape[:2]
         raise PictureError(f"cannot write {width}x{height} pixels as {target.name.upper()}: add --format png")
     data = encoded.tobytes()
-    if target.name == "jpeg" and spliced.icc is not None:
-        return jpeg.embed_profile(data, spliced.icc)
+    if target.name == "jpeg" and spliced != Metadata():
+        return jpeg.embed(data, spliced)
     if target.name == "png":
         return png.embed(data, spliced)
     if target.name == "tiff":
@@ -88,8 +97,8 @@ def _spliced(target: Format, kept: Metadata) -> Metadata:
     """The metadata that OpenCV cannot write into this format, and that is put into the finished file."""
     if target.name in ("png", "tiff"):
         return kept
-    if target.name == "jpeg" and len(kept.icc or b"") > jpeg.ICC_CHUNK:
-        return Metadata(icc=kept.icc)
+    if target.name == "jpeg":
+        return Metadata(icc=kept.icc if len(kept.icc or b"") > jpeg.ICC_CHUNK else None, segments=kept.segments)
     return Metadata()
 
 
@@ -118,7 +127,10 @@ def _kept(picture: Picture, target: Format) -> Metadata:
         icc = icc if len(icc or b"") <= jpeg.MAX_ICC else None
     if target.name == "png" and one and icc is not None and icc[16:20] != b"GRAY":
         icc = None  # the standard forbids it, and readers drop it
-    return Metadata(exif, icc, xmp)
+    # An extension continues a packet; of a profile and its short form a file may have one.
+    without = {XMP_EXTENSION if xmp is None else None, b"sRGB" if icc is not None else None}
+    same = picture.format == target.name
+    return Metadata(exif, icc, xmp, tuple(each for each in own.segments if same and each.kind not in without))
 
 
 def _for_opencv(metadata: Metadata, target: Format, without: Metadata) -> tuple[list[int], list[npt.NDArray[np.uint8]]]:

@@ -46,6 +46,20 @@ FORMATS: dict[str, Format] = {
 SUFFIXES: dict[str, str] = {suffix: entry.name for entry in FORMATS.values() for suffix in entry.suffixes}
 """Format name of every suffix that marks a picture."""
 
+STAND_IN = "png"
+"""What pictures become whose own format cannot be written: it keeps all that they may hold."""
+
+RAW = frozenset({
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
+    ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+})  # fmt: skip
+"""Suffixes of what cameras store unprocessed."""
+
+OTHERS = RAW | {
+    ".exr", ".gif", ".hdr", ".heic", ".heif", ".hif", ".ico", ".jxl", ".psb", ".psd", ".svg", ".tga", ".xcf",
+}  # fmt: skip
+"""Suffixes that mark a picture in a format that airtool neither reads nor writes."""
+
 ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm", "pbm": "ppm", "pnm": "ppm"}
 """What else people type for `--format`."""
 
@@ -81,6 +95,12 @@ UNREADABLE: tuple[tuple[int, bytes, str], ...] = (
 def by_suffix(name: str | PurePath) -> str | None:
     """The format that a file name announces, or None for a suffix that marks no picture."""
     return SUFFIXES.get(PurePath(name).suffix.lower())
+
+
+def by_other_suffix(name: str | PurePath) -> str | None:
+    """The suffix, in lower case, of a file name that announces one of `OTHERS`, or None."""
+    suffix = PurePath(name).suffix.lower()
+    return suffix if suffix in OTHERS else None
 
 
 def by_magic(data: bytes) -> str | None:
@@ -132,6 +152,16 @@ def missing_encoder(name: str) -> str | None:
         if not cv2.haveImageWriter("x" + entry.suffixes[0]):
             return f"the installed OpenCV cannot write {name.upper()}"
     return None
+
+
+def written_as(name: str) -> tuple[str, tuple[str, ...]]:
+    """The format in which a picture is written unless another is asked for, and what to say where it is not its own.
+
+    name: its own, in `FORMATS`.
+    """
+    if missing_encoder(name) is None:
+        return name, ()
+    return STAND_IN, (f"{name.upper()} cannot be written and becomes {STAND_IN.upper()}",)
 
 
 def _match(table: tuple[tuple[int, bytes, str], ...], data: bytes) -> str | None:

@@ -28,6 +28,7 @@ from airtool.images.limits import MAX_PIXELS, largest_file, most_seconds
 from airtool.images.names import shown
 from airtool.images.picture import Metadata, Picture
 from airtool.images.reader import Reader
+from airtool.images.segments import MOST, unpacked
 from airtool.images.worker import FACTS, REQUEST
 
 PATIENCE = 6.0
@@ -185,14 +186,14 @@ def _unpacked(words: Mapping[str, Any], answers: IO[bytes], max_pixels: int) -> 
     if len(shape) < 2 or min(shape) < 1 or shape[0] * shape[1] > max_pixels or shape[2:] not in ((), (3,), (4,)):
         raise ValueError("no shape of a picture")
     lengths = [None if length is None else int(length) for length in words["blocks"]]
-    if sum(length or 0 for length in lengths) > largest_file(max_pixels) or words["format"] not in FORMATS:
+    if sum(length or 0 for length in lengths) > largest_file(max_pixels) + MOST or words["format"] not in FORMATS:
         raise ValueError("no answer")
-    exif, icc, xmp = (None if length is None else _exactly(answers, length) for length in lengths)
+    exif, icc, xmp, packed = (None if length is None else _exactly(answers, length) for length in lengths)
     samples: Samples = np.empty(shape, {8: np.uint8, 16: np.uint16}[words["depth"]])
     _fill(answers, samples.data.cast("B"))
     facts = {name: words["facts"][name] for name in FACTS}
-    container = Container(b"", (shape[1], shape[0]), **facts)
-    return Unpacked(samples, container, Metadata(exif, icc, xmp), words["format"])
+    container = Container(b"", (shape[1], shape[0]), **facts, lost=tuple(map(str, words["lost"])))
+    return Unpacked(samples, container, Metadata(exif, icc, xmp, unpacked(packed or b"")), words["format"])
 
 
 def _exactly(answers: IO[bytes], length: int) -> bytes:

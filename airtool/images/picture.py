@@ -7,6 +7,15 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A part of a file that goes, as it is, into a file of the same format: see `airtool.images.segments`."""
+
+    kind: bytes
+    """FF and the marker of a JPEG segment, or the type of a PNG chunk."""
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Metadata:
     """Raw metadata payloads of a file, or None where the file has none."""
 
@@ -16,6 +25,8 @@ class Metadata:
     """An ICC profile."""
     xmp: bytes | None = None
     """An XMP packet (UTF-8 XML)."""
+    segments: tuple[Segment, ...] = ()
+    """What only files of the picture's own format can hold, in the file's order."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,10 @@ class Picture:
     format: str
     """A name in `airtool.images.formats.FORMATS`: "jpeg", "png", ..."""
     metadata: Metadata
+    lost: tuple[str, ...] = ()
+    """What of the file reading has not kept, in words."""
+    bits: int | None = None
+    """Bits a sample of the file; None: as many as `depth`."""
 
     def with_rgb(self, rgb: npt.NDArray[np.float32]) -> "Picture":
         """The same picture with other colours.

@@ -2,14 +2,22 @@
 
 import os
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Literal
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.images.discover import Source
-from airtool.images.formats import FORMATS, by_suffix, missing_encoder, parse_format
+from airtool.images.formats import (
+    FORMATS,
+    by_other_suffix,
+    by_suffix,
+    missing_encoder,
+    parse_format,
+    writable,
+    written_as,
+)
 from airtool.images.names import listing, shown
 from airtool.images.remote import Place, Remote, check_writable, place
 from airtool.images.shard import Shard
@@ -27,9 +35,12 @@ class Job:
     target: Place | None
     """None: standard output."""
     format: str | None
-    """Format of the output; None: that of the input (only when it cannot be told from the name: standard output)."""
+    """Format of the output; None: that of the input, as `formats.written_as` has it (only when it cannot be told from
+    the name: standard output)."""
     replaces: str | None = None
     """sha256 of the file at `target` that may be replaced by the new one, and by that alone; None: none may be."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about the choice of the format, in words."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class Plan:
     """With existing="resume": jobs whose target is already there."""
     folder: Place | None = None
     """The folder into which the outputs go; None for standard output and for a single file that was named."""
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    """What `airtool.images.discover.search` has passed over."""
 
 
 def plan(
@@ -54,9 +67,10 @@ def plan(
     """Give every source its output, and find whatever stands in the way before work starts.
 
     out: ``-`` for standard output (one source only); with one source a name with a picture suffix, unless it is a
-    folder, is the output file itself; everything else is a folder, created when needed, that mirrors the inputs' tree.
-    Both may be URLs.
-    format: a format to write; None keeps each input's. Suffixes change only where the format does.
+    folder or ends in a slash, is the output file itself; everything else is a folder, created when needed, that mirrors
+    the inputs' tree. Both may be URLs.
+    format: a format to write; None keeps each input's, unless that cannot be written: see `formats.written_as`.
+    Suffixes change only where the format does.
     existing: what to do about outputs that are already there. shard: plan this part only; everything but existing
     outputs is checked for all parts. It needs a folder.
     Raises UsageError, one line with the remedy: two sources with one output (upper and lower case count as equal),
@@ -71,9 +85,10 @@ def plan(
         _check_formats([Job(sources[0], None, name)])
         _check_shard(shard, None)
         return Plan((Job(sources[0], None, name),), ())
+    marked = isinstance(out, str) and marks_folder(out)
     out = place(out)
     check_writable(out)
-    folder = None if _is_file_name(sources, out) else out
+    folder = out if marked or not _is_file_name(sources, out) else None
     jobs = [_as_file(sources[0], out, name)] if folder is None else _as_folder(sources, out, name)
     _check_shard(shard, folder)
     _check_formats(jobs)
@@ -93,11 +108,25 @@ def plan(
     return Plan(tuple(job for job in jobs if job.target not in kept), skipped, folder)
 
 
+def marks_folder(text: str) -> bool:
+    """Whether what somebody typed as an output can only be a folder, by the slash at its end."""
+    return text.endswith(("/", os.sep))
+
+
 def _is_file_name(sources: Sequence[Source], out: Place) -> bool:
     """Whether the output is meant as a file rather than as a folder."""
-    if by_suffix(out.name) is None or (kind(out) == "folder" if isinstance(out, Remote) else out.is_dir()):
+    own, one = by_suffix(out.name), len(sources) == 1
+    if own is None and not (one and by_other_suffix(out.name)):
         return False
-    if len(sources) == 1:
+    if kind(out) == "folder" if isinstance(out, Remote) else out.is_dir():
+        return False
+    if one and (own is None or not FORMATS[own].writable):
+        suffixes = " ".join(FORMATS[name].suffixes[0] for name in writable())
+        raise UsageError(
+            f"{shown(out)}: {PurePath(out.name).suffix[1:].upper()} is not a format that airtool writes: choose one of "
+            f"{suffixes}, or end the name with a slash if a folder is meant"
+        )
+    if one:
         return True
     raise UsageError(f"{len(sources)} pictures cannot become the one file {shown(out)}: name an output folder")
 
@@ -119,11 +148,12 @@ def _as_folder(sources: Sequence[Source], out: Place, format: str | None) -> lis
         if own is None and format is None:
             what = "standard input" if source.path is None else shown(source.path)
             raise UsageError(f"cannot tell from its name which format {what} has: add --format png")
-        if format is not None and format != own:
+        chosen, notes = (format, ()) if format is not None or own is None else written_as(own)
+        if chosen is not None and chosen != own:
             # A suffix that marks no picture is part of the name: "scan.2024" becomes "scan.2024.png".
             stem = relative.name if own is None else relative.stem
-            relative = relative.with_name(stem + FORMATS[format].suffixes[0])
-        jobs.append(Job(source, out / relative, format or own))
+            relative = relative.with_name(stem + FORMATS[chosen].suffixes[0])
+        jobs.append(Job(source, out / relative, chosen, notes=notes))
     return jobs
 
 

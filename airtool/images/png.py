@@ -7,8 +7,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from airtool.images.container import CUT_SHORT, DAMAGED, Container, ContainerError, one_frame
+from airtool.images.container import CUT_SHORT, DAMAGED, NO_PROFILE, NO_XMP, Container, ContainerError, one_frame
 from airtool.images.picture import Metadata
+from airtool.images.segments import FIXED, TEXT, Carried
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 AFTER_HEADER = len(SIGNATURE) + 12 + 13
@@ -20,6 +21,8 @@ GREY, GREY_ALPHA = 0, 4
 """Colour types."""
 HDR_TRANSFERS = frozenset({16, 18})
 """Transfer characteristics (ITU-T H.273) of high dynamic range: PQ and HLG."""
+MAX_KEYWORD = 79
+"""Most bytes of the keyword of a text."""
 MAX_METADATA = 1 << 26
 """Most bytes that a compressed metadata chunk may unpack to."""
 
@@ -36,6 +39,8 @@ def inspect(data: bytes) -> Container:
     profile: bytes | None = None
     text: bytes | None = None
     plain: bytes | None = None
+    carried = Carried()
+    fixed: set[bytes] = set()
     for kind, body, whole in _chunks(data):
         if kind in PIXEL_CHUNKS:
             if zlib.crc32(body, zlib.crc32(kind)) != struct.unpack(">I", whole[-4:])[0]:
@@ -61,6 +66,11 @@ def inspect(data: bytes) -> Container:
             text = text or body
         elif kind == b"tEXt" and body.startswith(XMP_KEYWORD + b"\0"):
             plain = plain or body
+        elif kind in TEXT and 1 <= body.find(b"\0") <= MAX_KEYWORD:
+            carried.add(kind, body)
+        elif len(body) == FIXED.get(kind) and kind not in fixed:
+            fixed.add(kind)
+            carried.add(kind, body)
     if not header:
         raise ContainerError(DAMAGED)
     # Only now, and the first of each kind: a file may hold thousands of them, each of which unpacks to very much.
@@ -73,7 +83,10 @@ def inspect(data: bytes) -> Container:
         xmp = packet + end
     grey = header[9:10] == bytes([GREY_ALPHA])
     size = struct.unpack(">II", header[:8])
-    return Container(b"".join(kept), size, Metadata(exif, icc or None, xmp or None), grey=grey, transparent=transparent)
+    metadata = Metadata(exif, icc or None, xmp or None, carried.segments)
+    damaged = ((profile, icc, NO_PROFILE), (text, xmp, NO_XMP))
+    lost = tuple(words for there, read, words in damaged if there and not read)
+    return Container(b"".join(kept), size, metadata, grey=grey, transparent=transparent, lost=(*lost, *carried.lost))
 
 
 def embed(data: bytes, metadata: Metadata) -> bytes:
@@ -86,6 +99,7 @@ def embed(data: bytes, metadata: Metadata) -> bytes:
     if metadata.xmp is not None:
         # keyword, 0, not compressed, method, language, 0, translated keyword, 0, text
         chunks.append(_chunk(b"iTXt", XMP_KEYWORD + bytes(5) + metadata.xmp))
+    chunks += [_chunk(segment.kind, segment.body) for segment in metadata.segments]
     return data[:AFTER_HEADER] + b"".join(chunks) + data[AFTER_HEADER:]
 
 

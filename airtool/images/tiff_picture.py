@@ -127,6 +127,7 @@ def inspect(data: bytes) -> Container:
         inverted=inverted,
         opaque=photometric == CMYK,
         premultiplied=extra == (ASSOCIATED,) and samples == 4,
+        lost=("CMYK becomes RGB",) if photometric == CMYK else (),
     )
 
 

@@ -20,10 +20,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from airtool.images.container import Container, ContainerError
+from airtool.images.container import ContainerError
 from airtool.images.decode import Unpacked, inspect, unpack
 from airtool.images.limits import MEMORY_PER_PIXEL, most_seconds
 from airtool.images.opencv import cv2
+from airtool.images.segments import packed
 
 try:
     import resource
@@ -33,7 +34,7 @@ except ImportError:  # Windows
 REQUEST = struct.Struct(">QQ")
 
 FACTS = ("orientation", "white", "grey", "inverted", "opaque", "premultiplied", "transparent")
-"""Fields of `Container` that travel."""
+"""Fields of `Container` that travel as they are."""
 
 ROOM = 1 << 28
 """Bytes of address space for a picture without any pixels."""
@@ -70,7 +71,7 @@ def _answer(data: bytes, max_pixels: int, answers: BinaryIO) -> None:
     except MemoryError:
         _say(answers, {"refused": TOO_LITTLE})
     else:
-        _send(answers, unpacked, container)
+        _send(answers, unpacked)
 
 
 @contextlib.contextmanager
@@ -95,15 +96,16 @@ def _limited(more: int, seconds: float) -> Iterator[None]:
             resource.setrlimit(kind, (hard[kind], hard[kind]))
 
 
-def _send(answers: BinaryIO, unpacked: Unpacked, container: Container) -> None:
+def _send(answers: BinaryIO, unpacked: Unpacked) -> None:
     samples = np.ascontiguousarray(unpacked.samples)
     metadata = unpacked.metadata
-    blocks = [metadata.exif, metadata.icc, metadata.xmp]
+    blocks = [metadata.exif, metadata.icc, metadata.xmp, packed(metadata.segments)]
     head = {
         "shape": samples.shape,
         "depth": 8 * samples.itemsize,
         "format": unpacked.format,
-        "facts": {name: getattr(container, name) for name in FACTS},
+        "facts": {name: getattr(unpacked.container, name) for name in FACTS},
+        "lost": unpacked.container.lost,
         "blocks": [None if block is None else len(block) for block in blocks],
     }
     _say(answers, head)

@@ -177,7 +177,7 @@ def test_being_asked_to_end_is_no_error_whatever_a_library_makes_of_it(
         raise swallowed
 
     before = signal.getsignal(number)
-    monkeypatch.setattr("airtool.images.discover.discover", asked)
+    monkeypatch.setattr("airtool.images.discover.search", asked)
     assert airtool("restore", "in", "out") == (expected, "", "")
     assert signal.getsignal(number) == before
 

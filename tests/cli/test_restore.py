@@ -41,6 +41,39 @@ def test_folder_to_folder(airtool: Run, folder: Path, weights: str, tmp_path: Pa
     assert said["pictures"][0]["seconds"] > 0
 
 
+def test_pictures_that_are_not_read_are_counted(airtool: Run, folder: Path, weights: str, tmp_path: Path) -> None:
+    for name in ("x.heic", "tür/raw.NEF", "h.gif", "g.gif"):
+        (folder / name).write_bytes(b"x")
+    said = "4 files passed over, whose formats airtool does not read: .gif .heic .nef\n"
+    report = tmp_path / "report.json"
+    code, _, err = airtool("restore", folder, tmp_path / "out", "--weights", weights, "--report", report)
+    assert (code, said in err, "3 of 3 restored" in err) == (0, True, True)
+    assert json.loads(report.read_text())["passed_over"] == {".gif": 2, ".heic": 1, ".nef": 1}
+    code, _, err = airtool("restore", folder, tmp_path / "quiet", "--weights", weights, "--quiet")
+    assert (code, err) == (0, "")
+    code, _, err = airtool("evaluate", "--pairs", folder, folder, "--input-only")
+    assert (code, "8 files passed over" in err) == (0, True)
+    (folder / "tür" / "raw.NEF").unlink()
+    code, _, err = airtool("detect", folder / "tür" / "..", "--json")
+    assert (code, "3 files passed over, whose formats" in err) == (0, True)
+
+
+def test_a_jpeg_2000_file_stops_nothing(airtool: Run, folder: Path, weights: str, tmp_path: Path) -> None:
+    with Image.open(folder / "b.png") as picture:
+        picture.save(folder / "x.jp2")
+    report = tmp_path / "report.json"
+    code, _, err = airtool("restore", folder, tmp_path / "out", "--weights", weights, "--report", report)
+    note = "JP2 cannot be written and becomes PNG"
+    assert (code, f"1 of 4: {note}\n" in err, "4 of 4 restored" in err) == (0, True, True)
+    notes = {Path(each["target"]).name: each["notes"] for each in json.loads(report.read_text())["pictures"]}
+    assert notes == {"a.jpg": [], "b.png": [], "c.png": [], "x.png": [note]}
+    assert read(tmp_path / "out" / "x.png").format == "png"
+    command = [sys.executable, "-m", "airtool", "restore", "-", "-", "--weights", weights, "--device", "cpu"]
+    run = subprocess.run(command, input=(folder / "x.jp2").read_bytes(), capture_output=True, check=False)
+    assert (run.returncode, run.stdout[:4]) == (0, b"\x89PNG")
+    assert note in run.stderr.decode()
+
+
 def test_a_self_ensemble_decides_the_bytes_and_stands_in_the_report(
     airtool: Run, folder: Path, weights: str, tmp_path: Path
 ) -> None:

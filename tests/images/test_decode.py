@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from airtool.errors import PictureError
 from airtool.images.decode import decode, read
-from airtool.images.encode import encode
+from airtool.images.encode import encode, lossy_changes
 from airtool.images.isolated import IsolatedReader
 
 DATA = Path(skimage.data_dir)
@@ -179,6 +179,8 @@ def test_avif_of_more_than_eight_bits(rgba, bits):
     white = 2**bits - 1
     assert np.abs(picture.alpha / 65535 - samples[..., 3] / white).max() < 4 / white
     assert abs(picture.rgb.mean() - samples[..., :3].mean() / white) < 0.01
+    assert lossy_changes(picture) == ("transparency is compressed with loss",)  # 12 bits hold them all
+    assert f"{bits} bits a sample become 8" in lossy_changes(picture, "webp")
 
 
 TWELVE_BITS = base64.b64decode(
@@ -218,6 +220,8 @@ def test_jpeg_2000_of_any_depth(saved, photo, bits):
     picture = decode(data, "x")
     assert (picture.depth, picture.grey) == (16, True)
     np.testing.assert_array_equal(picture.rgb[..., 1], values / np.float32(2**bits - 1))
+    fewer = (f"{bits} bits a sample become 12",) if bits > 12 else ()
+    assert lossy_changes(picture, "avif") == fewer
 
 
 @pytest.mark.parametrize("kinds", [{"xmp"}, {"exif"}, {"exif", "xmp"}])
@@ -238,6 +242,7 @@ def test_cmyk_becomes_rgb_without_its_profile(saved, photo, icc):
         assert np.abs(stored(picture) - photo.astype(int)).max() <= 8
         assert picture.alpha is None
         assert picture.metadata.icc is None
+        assert picture.lost == ("CMYK becomes RGB", "the colour profile is dropped")
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "PPM", "JPEG2000"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airtool.errors import UsageError
-from airtool.images.discover import discover, natural_key
+from airtool.images.discover import discover, natural_key, search
 
 
 def make(folder, *names):
@@ -31,6 +31,22 @@ def test_a_tree(tmp_path):
     assert sorted(found[4:]) == ["b.png/inside.bmp", "b/1.jpeg", "b/c/2.tif", "ü 照.avif"]
     source = discover([str(tmp_path)])[1]
     assert (source.path, source.root) == (tmp_path / "img2.PNG", tmp_path)
+
+
+def test_pictures_of_formats_that_are_not_read_are_counted(tmp_path):
+    make(tmp_path, "in/a.png", "in/b.gif", "in/sub/c.HEIC", "in/sub/d.heic", "in/.hidden.gif", "in/notes.txt", "e.nef")
+    make(tmp_path, "in/dir.gif/f.jpg")
+    os.mkfifo(tmp_path / "in" / "pipe.gif")
+    found = search([str(tmp_path / "in"), str(tmp_path / "in" / "*")])
+    assert [source.relative.name for source in found.sources] == ["a.png", "f.jpg"]
+    assert found.passed_over == {".gif": 1, ".heic": 2}
+    assert search([str(tmp_path / "in" / "**" / "*.png")]).passed_over == {}
+    assert search([str(tmp_path / "in" / "**" / "?.*")]).passed_over == {".gif": 1, ".heic": 2}
+    # Whoever names a file means it: reading it says what it is.
+    assert search([str(tmp_path / "e.nef")]).passed_over == {}
+    assert relatives(tmp_path / "e.nef") == ["e.nef"]
+    with pytest.raises(UsageError, match=r"no pictures \(.jpg .*\), only some that airtool does not read \(.heic\)"):
+        search([str(tmp_path / "in" / "sub")])
 
 
 def test_natural_order():

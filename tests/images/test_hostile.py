@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from airtool.errors import PictureError
 from airtool.images.decode import decode
-from airtool.images.encode import encode
+from airtool.images.encode import encode, lossy_changes
 
 FILES = [
     ("JPEG", {}),
@@ -86,6 +86,29 @@ def test_several_pictures_in_one_file(saved, photo):
     for format in ("PNG", "WEBP", "AVIF", "TIFF"):
         assert "single pictures" in refusal(saved(photo, format, save_all=True, append_images=flipped))
     assert "2 pages" in refusal((DATA / "multipage.tif").read_bytes())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16", "1"])
+def test_several_anymaps_in_one_file(saved, photo, mode):
+    picture = Image.fromarray(photo[:, :59]).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    data = saved(picture, "PPM")
+    decode(data + b"\n", "x")
+    decode(data + b"P6", "x")
+    for gap in (b"", b"\n"):
+        assert refusal(data + gap + data).endswith("holds 2 pictures or more: split it into single pictures first")
+
+
+@pytest.mark.parametrize("profile", [False, True])
+def test_several_jpegs_in_one_file(saved, photo, icc, profile):
+    first, second = Image.fromarray(photo), Image.fromarray(photo[::2, ::2])
+    options = {"icc_profile": icc} if profile else {}
+    several = decode(saved(first, "MPO", save_all=True, append_images=[second], **options), "x")
+    np.testing.assert_array_equal(several.rgb, decode(saved(photo, "JPEG"), "x").rgb)
+    assert several.metadata.icc == (icc if profile else None)  # not the index of the pictures
+    assert lossy_changes(several) == ("further pictures in the file are dropped",)
+    assert lossy_changes(decode(saved(photo, "JPEG") + bytes(100), "x")) == ()
 
 
 def test_samples_that_cannot_be_carried(photo):
@@ -190,7 +213,7 @@ def test_a_profile_that_unpacks_without_end_is_dropped(saved, photo):
     data = saved(photo, "PNG")
     profile = chunk(b"iCCP", b"bomb\0\0" + zlib.compress(bytes(1 << 27)))
     picture = decode(data[:33] + profile + data[33:], "x")
-    assert picture.metadata.icc is None
+    assert (picture.metadata.icc, picture.lost) == (None, ("the colour profile is dropped",))
 
 
 @pytest.mark.parametrize(
@@ -200,6 +223,7 @@ def test_malformed_exif_is_dropped(saved, photo, block):
     for format in ("JPEG", "WEBP", "PNG"):
         picture = decode(saved(photo, format, exif=b"Exif\0\0" + block), "x")
         assert picture.metadata.exif is None
+        assert picture.lost == (("damaged EXIF is dropped",) if block else ())
         np.testing.assert_array_equal(picture.rgb, decode(saved(photo, format), "x").rgb)
 
 

@@ -57,7 +57,8 @@ def test_pictures_are_the_same(
 ) -> None:
     from PIL import Image
 
-    options = {"exif": exif(6), "icc_profile": icc} if kind == "metadata" else {}
+    options = {"exif": exif(6), "icc_profile": icc, "dpi": (300, 200)} if kind == "metadata" else {}
+    options |= {"comment": b"c" * 60_000} if (format, kind) == ("JPEG", "metadata") else {}
     image = {"rgba": rgba, "16": photo[..., 0].astype(np.uint16) * 257, "grey": photo[..., 0]}.get(kind, photo)
     whole = Image.fromarray(photo).convert("CMYK") if kind == "cmyk" else image
     data = saved(whole, format, **options)
@@ -65,11 +66,13 @@ def test_pictures_are_the_same(
     np.testing.assert_array_equal(here.rgb, there.rgb)
     np.testing.assert_equal(here.alpha, there.alpha)
     assert there.rgb.flags.writeable
-    assert (here.depth, here.grey, here.format, here.metadata) == (
+    assert (here.depth, here.grey, here.format, here.metadata, here.lost, here.bits) == (
         there.depth,
         there.grey,
         there.format,
         there.metadata,
+        there.lost,
+        there.bits,
     )
 
 

@@ -52,7 +52,26 @@ def test_one_file(here):
     assert planned(["in/a.jpg"], "folder.png") == [("folder.png/a.jpg", "jpeg")]
     refused("disagree", ["in/a.jpg"], "new.png", format="webp")
     refused("3 pictures cannot become the one file", ["in"], "new.png")
-    refused("JP2 pictures can be read but not written .*--format png", ["in/a.jpg"], "x.jp2")
+
+
+@pytest.mark.parametrize("name", ["better.gif", "better.HEIC", "sub/better.jxl", "better.nef", "better.jp2"])
+def test_a_file_that_cannot_be_written_is_no_folder(here, name):
+    kind = Path(name).suffix[1:].upper()
+    refused(f"^{name}: {kind} is not a format that airtool writes: choose one of .jpg .png .*slash", ["in/a.jpg"], name)
+    assert planned(["in/a.jpg"], f"{name}/") == [(f"{name}/a.jpg", "jpeg")]
+    Path(name).mkdir(parents=True)
+    assert planned(["in/a.jpg"], name) == [(f"{name}/a.jpg", "jpeg")]
+
+
+def test_a_slash_marks_a_folder(here):
+    assert planned(["in/a.jpg"], "new.png/") == [("new.png/a.jpg", "jpeg")]
+    assert planned(["in"], "new.png/", format="png")[0] == ("new.png/a.png", "png")
+    assert planned(["in/a.jpg"], f"file://{here}/new.png/") == [(f"{here}/new.png/a.jpg", "jpeg")]
+    pytest.importorskip("fsspec")
+    assert planned(["in/a.jpg"], "memory://out/new.png/") == [("memory://out/new.png/a.jpg", "jpeg")]
+    assert planned(["in/a.jpg"], "memory://out/new.png") == [("memory://out/new.png", "png")]
+    Path("file.png").write_bytes(b"x")
+    refused("file.png is not a folder", ["in/a.jpg"], "file.png/")
 
 
 def test_standard_streams(here):
@@ -71,8 +90,18 @@ def test_names_that_tell_no_format(here):
     refused("scan.2024 has: add --format png", ["scan.2024"], "out")
     assert planned(["scan.2024"], "out", format="png") == [("out/scan.2024.png", "png")]
     Path("in/old.jp2").write_bytes(b"x")
-    refused(r"JP2 pictures can be read but not written \(out/old.jp2\): add --format png", ["in"], "out")
     assert ("out/old.png", "png") in planned(["in"], "out", format="png")
+
+
+def test_a_format_that_is_only_read_becomes_png(here):
+    Path("in/old.jp2").write_bytes(b"x")
+    notes = {job.target.name: job.notes for job in plan(discover(["in"]), "out").jobs}
+    assert notes["old.png"] == ("JP2 cannot be written and becomes PNG",)
+    assert (notes["a.jpg"], len(notes)) == ((), 4)
+    assert plan(discover(["in/old.jp2"]), "out", format="png").jobs[0].notes == ()  # as was asked for
+    assert planned(["in/old.jp2"], "new.jpg") == [("new.jpg", "jpeg")]
+    Path("in/old.png").write_bytes(b"x")
+    refused(r"in/old\.jp2, in/old\.png would both become out/old\.png", ["in"], "out")
 
 
 def test_collisions(here):
@@ -160,3 +189,6 @@ def test_a_build_without_an_encoder(here, monkeypatch):
     monkeypatch.setattr(cv2, "haveImageWriter", lambda name: False)
     refused(r"cannot write AVIF \(out/a\.avif.*add --format png", ["in"], "out", format="avif")
     assert len(planned(["in"], "out")) == 3
+    Path("in/d.avif").write_bytes(b"x")
+    (job,) = plan(discover(["in/d.avif"]), "out").jobs
+    assert (str(job.target), job.notes) == ("out/d.png", ("AVIF cannot be written and becomes PNG",))

@@ -12,7 +12,7 @@ from fsspec.registry import known_implementations
 
 from airtool.errors import AirtoolError, PictureError, UsageError
 from airtool.images import stores
-from airtool.images.discover import discover
+from airtool.images.discover import discover, search
 from airtool.images.files import TakenError, write_atomic
 from airtool.images.plan import plan
 from airtool.images.reader import Reader
@@ -75,8 +75,10 @@ def test_what_is_typed() -> None:
 def test_a_folder_s_tree_is_mirrored_by_listing_alone(bucket: Bucket) -> None:
     put(bucket, *(f"in/many/{index}.png" for index in range(45)), "in/many/", "in/manyother/a.png")
     put(bucket, "in/many/deep/b.JPG", "in/many/notes.txt", "in/many/.airtool/c.png", "in/many/.hidden.png")
-    put(bucket, "in/many/../../d.png", "in/many/x/../e.png", "in/many//abs/f.png")
-    sources = discover(["s3://in/many/"])
+    put(bucket, "in/many/../../d.png", "in/many/x/../e.png", "in/many//abs/f.png", "in/many/deep/g.heic")
+    found = search(["s3://in/many/"])
+    sources = found.sources
+    assert found.passed_over == {".heic": 1}
     expected = [*(f"{index}.png" for index in range(45)), "abs/f.png", "deep/b.JPG"]
     assert [source.relative.as_posix() for source in sources] == expected
     assert bucket.count("list") == 6
