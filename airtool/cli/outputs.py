@@ -94,7 +94,6 @@ def check_quality(planned: "Plan", quality: int | None) -> None:
     """Raises UsageError for a ``--quality`` that no output has a use for."""
     from airtool.images.formats import FORMATS
 
-    formats = {job.format for job in (*planned.jobs, *planned.skipped)}
-    # None: only the content of standard input will tell.
+    formats = planned.formats
     if quality is not None and None not in formats and not any(FORMATS[name].lossy for name in formats if name):
         raise UsageError("--quality has no effect on a lossless format: leave it out, or add --format jpeg")

@@ -54,6 +54,8 @@ class Plan:
     """The folder into which the outputs go; None for standard output and for a single file that was named."""
     passed_over: Mapping[str, int] = field(default_factory=dict)
     """What `airtool.images.discover.search` has passed over."""
+    formats: frozenset[str | None] = frozenset()
+    """The formats of all outputs, those of other shards too; None: only the content of standard input will tell."""
 
 
 def plan(
@@ -84,7 +86,7 @@ def plan(
             raise UsageError(f"standard output takes one picture, not {len(sources)}: name an output folder")
         _check_formats([Job(sources[0], None, name)])
         _check_shard(shard, None)
-        return Plan((Job(sources[0], None, name),), ())
+        return Plan((Job(sources[0], None, name),), (), formats=frozenset({name}))
     marked = isinstance(out, str) and marks_folder(out)
     out = place(out)
     check_writable(out)
@@ -95,6 +97,7 @@ def plan(
     _check_place(sources, jobs, out)
     _check_collisions(jobs)
     _check_inputs(sources, jobs)
+    formats = frozenset(job.format for job in jobs)
     jobs = [job for job in jobs if shard is None or shard.holds(job.source.relative)]
     there = taken(job.target for job in jobs if job.target is not None)
     present = [replace(job, target=there[job.target]) for job in jobs if job.target in there]
@@ -105,7 +108,7 @@ def plan(
         raise UsageError(f"already there: {names}; pass --overwrite to replace or --resume to keep and skip them")
     skipped = tuple(present) if existing == "resume" else ()
     kept = {job.target for job in skipped}
-    return Plan(tuple(job for job in jobs if job.target not in kept), skipped, folder)
+    return Plan(tuple(job for job in jobs if job.target not in kept), skipped, folder, formats=formats)
 
 
 def marks_folder(text: str) -> bool:

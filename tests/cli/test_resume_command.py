@@ -125,6 +125,16 @@ def test_shards_are_the_whole_run(airtool: Run, many: Path, weights: str, tmp_pa
         assert "--shard 4/3" in err
 
 
+def test_a_quality_fits_all_shards_or_none(airtool: Run, weights: str, tmp_path: Path) -> None:
+    """Also the one to which no JPEG falls."""
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (30, 20), (9, 99, 199)).save(tmp_path / "in" / "a.jpg")
+    for number in (1, 2):
+        command = ("restore", tmp_path / "in", tmp_path / "out", "--weights", weights, "--shard", f"{number}/2")
+        assert airtool(*command, "--quality", 90, "-q")[0] == 0
+    assert (tmp_path / "out" / "a.jpg").exists()
+
+
 def test_the_manifest_is_no_input_and_no_way_out(airtool: Run, folder: Path, weights: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert airtool("restore", folder, out, "--weights", weights, "-q")[0] == 0
