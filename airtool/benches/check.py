@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from airtool.benches.folders import Found
 from airtool.benches.run import odd_sizes
-from airtool.errors import AirtoolError
+from airtool.errors import reason
 from airtool.images.decode import read
 from airtool.images.discover import Source
+from airtool.images.names import shown
 
 WORKERS = 4
 """Pictures decoded at a time, at most: bounds the memory."""
@@ -90,8 +91,8 @@ def _look(source: Source) -> Look:
     assert source.path is not None
     try:
         rgb = read(source.path).rgb
-    except AirtoolError as error:
-        return Look(source, None, b"", str(error))
+    except Exception as error:
+        return Look(source, None, b"", reason(error, shown(source.path)))
     digest = hashlib.blake2b(repr(rgb.shape).encode(), digest_size=16)
     digest.update(rgb.data)
     return Look(source, (rgb.shape[1], rgb.shape[0]), digest.digest(), None)

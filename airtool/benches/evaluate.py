@@ -16,7 +16,7 @@ from airtool.benches.scorers import Scorer
 from airtool.benches.scoring import Measured, Scoring
 from airtool.degradations.batch import degrade_picture
 from airtool.degradations.compose import Step, parse_steps
-from airtool.errors import AirtoolError, PictureError, UsageError
+from airtool.errors import AirtoolError, OutputError, PictureError, UsageError, reason
 from airtool.images.decode import read
 from airtool.images.discover import STDIN, Source, discover
 from airtool.images.names import shown
@@ -179,11 +179,11 @@ def _outcomes(
     for pair in task.pairs:
         try:
             done = scoring.add(_measure(task, pair, protocols, restorer, reuse))
-        except AirtoolError as error:
-            failure = Failure(pair.name, str(error))
-        except MemoryError:
-            name = shown(_path(pair.degraded))
-            failure = Failure(pair.name, f"{name}: not enough memory to measure it; close other programs")
+        except OutputError:
+            raise
+        except Exception as error:
+            files = (shown(_path(source)) for source in (pair.degraded, pair.ground_truth))
+            failure = Failure(pair.name, reason(error, *files))
         else:
             yield from finished(done, gallery)
             continue
@@ -292,5 +292,7 @@ def naming(picture: str, remedy: str = "") -> Iterator[None]:
     """Put the name of a picture before the message of an error that does not know it, and a remedy after it."""
     try:
         yield
+    except OutputError:
+        raise
     except AirtoolError as error:
         raise PictureError(f"{picture}: {error}{remedy}") from error

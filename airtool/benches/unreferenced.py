@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from airtool.benches.evaluate import Outcome, Watch, finished, naming, refuse_stdin
 from airtool.benches.scorers import Scorer
 from airtool.benches.scoring import Measured, Scoring
-from airtool.errors import AirtoolError
+from airtool.errors import OutputError, reason
 from airtool.images.decode import read
 from airtool.images.discover import Source, discover
 from airtool.images.names import shown
@@ -62,10 +62,10 @@ def _outcomes(sources: Sequence[Source], scoring: Scoring, gallery: Gallery | No
                 check_comparable(rgb, rgb)  # with itself: are there pixels, and all of them numbers?
             result = PictureResult(picture, rgb.shape[1], rgb.shape[0], None, {})
             done = scoring.add(Measured(result, name, {"given": rgb}, None))
-        except AirtoolError as error:
-            failure = Failure(picture, str(error))
-        except MemoryError:
-            failure = Failure(picture, f"{name}: not enough memory to measure it; close other programs")
+        except OutputError:
+            raise
+        except Exception as error:
+            failure = Failure(picture, reason(error, name))
         else:
             yield from finished(done, gallery)
             continue

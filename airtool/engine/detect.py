@@ -15,7 +15,7 @@ from airtool.engine.device import pick_device, threads
 from airtool.engine.forward import reproducible
 from airtool.engine.tiles import Pixels
 from airtool.engine.tone import average, copy_size
-from airtool.errors import AirtoolError
+from airtool.errors import reason
 from airtool.images.discover import Source
 from airtool.images.names import shown
 from airtool.images.reader import Reader
@@ -229,7 +229,7 @@ def _finding(detector: Detector, name: str, cut: Future[Views]) -> Finding:
     try:
         return Finding(name, detector.probabilities_of(cut.result()))
     except Exception as error:
-        return Finding(name, problem=_reason(name, error))
+        return Finding(name, problem=reason(error, name))
 
 
 def _name(source: Source) -> str:
@@ -240,12 +240,3 @@ def _cut(reader: Reader, source: Source, data: bytes | None, side: int) -> Views
     """Read one picture and keep what the detector sees of it; runs in a thread."""
     picture = reader.read(source.path) if source.path is not None else reader.decode(data or b"", _name(source))
     return views(picture.rgb, side)
-
-
-def _reason(name: str, error: Exception) -> str:
-    """One line: whatever is wrong with one picture, the others are looked at."""
-    if isinstance(error, AirtoolError):
-        return str(error) if name in str(error) else f"{name}: {error}"
-    if isinstance(error, MemoryError):
-        return f"{name}: not enough memory for this picture: free some, or make it smaller"
-    return f"{name}: unexpected {type(error).__name__}: {error}"
