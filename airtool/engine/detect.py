@@ -15,6 +15,7 @@ from airtool.engine.device import pick_device, threads
 from airtool.engine.forward import reproducible
 from airtool.engine.tiles import Pixels
 from airtool.engine.tone import average, copy_size
+from airtool.engine.unspoilt import unspoilt
 from airtool.errors import reason
 from airtool.images.discover import Source
 from airtool.images.names import shown
@@ -106,8 +107,8 @@ class Detector:
 
     def probabilities_of(self, seen: "Views") -> dict[str, float]:
         """The same for the views of one picture."""
-        near = self._mean(seen.near)
-        return near if seen.far is None else combined(near, self._mean(seen.far))
+        near = unspoilt(self._mean, seen.near)
+        return near if seen.far is None else combined(near, unspoilt(self._mean, seen.far))
 
     def _mean(self, cut: Pixels) -> dict[str, float]:
         """The mean over crops (N, h, w, 3), with the caution of the weights."""

@@ -13,7 +13,9 @@ from airtool.engine import padding, tone
 from airtool.engine.memory import is_out_of_memory
 from airtool.engine.settings import SMALLEST_TILE
 from airtool.engine.tiles import Pixels, axis, run_tiled
+from airtool.engine.unspoilt import unspoilt
 from airtool.errors import PictureError
+from airtool.heap import return_heap
 from airtool.methods.base import Method, Request
 
 FLIPS = ((), (3,), (2,), (2, 3))
@@ -97,9 +99,9 @@ class Forward:
     def _attempt(self, pixels: Pixels, request: Request) -> Pixels | None:
         """None when the device ran out of memory."""
         try:
-            restored = self._compute(pixels, request, self.dtype)
+            restored = unspoilt(self._compute, pixels, request, self.dtype)
             if restored is None and self.dtype != torch.float32:
-                restored = self._compute(pixels, request, torch.float32)
+                restored = unspoilt(self._compute, pixels, request, torch.float32)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 return None
@@ -146,6 +148,8 @@ class Forward:
         """Allow only half of `pixels`, across its longer side. Raises PictureError below the smallest tile."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        elif self.device.type == "cpu":
+            return_heap()  # oneDNN cannot use what the failed attempt left there: it maps its code elsewhere
         height, width = (min(side, limit) for side, limit in zip(pixels.shape[:2], self.largest, strict=True))
         smaller = self._whole_multiples(*((height // 2, width) if height >= width else (height, width // 2)))
         if self._fits(pixels, smaller):

@@ -16,12 +16,12 @@ GPU_SHARE = 0.6
 """Part of a GPU's free memory for activations; the rest is for workspaces and fragmentation."""
 
 OUT_OF_MEMORY = re.compile(
-    "not enough memory|can't allocate memory|out of memory|bad_alloc"
+    "not enough memory|can't allocate memory|out of memory|bad_alloc|can't start new thread"
     "|could not (create|execute) a (primitive|memory( object)?)(?! desc)",
     re.IGNORECASE,
 )
-"""In messages of PyTorch. oneDNN tells no reason, and these fail for no other once there is a descriptor, which says that
-the computation is possible."""
+"""In messages of PyTorch. oneDNN tells no reason, but that a computation is possible at all has been found out before, by
+its descriptor."""
 
 LARGEST_TILE = 4096 * 4096
 """Pixels. Beyond this, tensors of 128 channels have more elements than 32-bit indices can count."""

@@ -22,6 +22,7 @@ from airtool.engine.padding import pad, round_up
 from airtool.engine.passes import passes, seen
 from airtool.engine.settings import Settings, parse_precision
 from airtool.engine.tiles import Pixels
+from airtool.engine.unspoilt import unspoilt
 from airtool.engine.wanted import NOTHING_SAID, Wanted, wanted_from
 from airtool.errors import UsageError
 from airtool.heap import keep_heap, return_heap
@@ -210,7 +211,8 @@ class Session:
         if self.referee is None:
             return Wanted(degradation=found.among[:1])
         with reproducible():
-            best = guess(cast(LabelledMethod, self.method), self.referee, rgb, self.device, found.among)
+            labelling = cast(LabelledMethod, self.method)
+            best = unspoilt(guess, labelling, self.referee, rgb, self.device, found.among)
         return Wanted(degradation=(best,))
 
     def _forward(self, rgb: Pixels, wanted: Wanted, seed: int) -> Forward:
