@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from airtool.benches.kept import Kept
+from airtool.benches.kept import Kept, Made
 from airtool.benches.noise import NoiseProtocol
 from airtool.benches.pairs import Pair, Pairing, pair_paths, pair_sources
 from airtool.benches.scorers import Scorer
@@ -25,7 +25,7 @@ from airtool.images.remote import local
 from airtool.metrics import protocols as metrics
 from airtool.metrics.protocols import Pixels
 from airtool.reports.gallery import Gallery
-from airtool.reports.record import Evaluation, Failure, PictureResult, Question, Score, Stage
+from airtool.reports.record import Evaluation, Failure, PictureResult, Question, Score, Stage, Treatment
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,25 @@ Watch = Callable[[Iterable[Outcome], int], Iterable[Outcome]]
 """Passes on the outcomes as they come, of which there will be so many; may show them."""
 
 
+class Restored(Protocol):
+    """What became of a picture: an `airtool.engine.session.Restored`."""
+
+    @property
+    def picture(self) -> Picture:
+        """With restored colours of the same shape, type and range."""
+        ...
+
+    @property
+    def treatment(self) -> Treatment:
+        """How it was restored."""
+        ...
+
+
 class Restorer(Protocol):
     """What can restore pictures and say how: an `airtool.engine.session.Session`."""
 
-    def restore_picture(self, picture: Picture) -> Picture:
-        """The picture with restored colours of the same shape, type and range; raises PictureError without a name."""
+    def restore(self, picture: Picture) -> Restored:
+        """Raises PictureError without a name."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
@@ -224,32 +238,30 @@ def _measure(
                 given = given.with_rgb(task.noise.stored(given.rgb))
     scores = {task.given: _scores(given.rgb, ground_truth, protocols)}
     views = {task.given: given.rgb}
-    seconds = None
+    height, width = ground_truth.shape[:2]
+    result = PictureResult(pair.name, width, height, None, scores)
     problems: list[str] = []
     if restorer is not None:
-        restored, seconds, problems = _restored(pair.name, name, given, restorer, reuse)
+        made, problems = _restored(pair.name, name, given, restorer, reuse)
         with naming(f"{name}, restored"):
-            scores["restored"] = _scores(restored.rgb, ground_truth, protocols)
-        views["restored"] = restored.rgb
-    height, width = ground_truth.shape[:2]
-    return Measured(PictureResult(pair.name, width, height, seconds, scores), name, views, ground_truth, problems)
+            scores["restored"] = _scores(made.picture.rgb, ground_truth, protocols)
+        views["restored"] = made.picture.rgb
+        result = replace(result, seconds=made.seconds, treatment=made.treatment)
+    return Measured(result, name, views, ground_truth, problems)
 
 
-def _restored(
-    key: str, name: str, given: Picture, restorer: Restorer, reuse: Kept | None
-) -> tuple[Picture, float, list[str]]:
-    """A picture restored now or earlier, the seconds that it took, and why it could not be kept, if so."""
+def _restored(key: str, name: str, given: Picture, restorer: Restorer, reuse: Kept | None) -> tuple[Made, list[str]]:
+    """A picture restored now or earlier, and why it could not be kept, if so."""
     if reuse is not None and (found := reuse.find(key, given)) is not None:
-        return *found, []
+        return found, []
     start = time.perf_counter()
     with naming(name):
-        restored = restorer.restore_picture(given)
-    seconds = time.perf_counter() - start
+        restored = restorer.restore(given)
+    made = Made(restored.picture, time.perf_counter() - start, restored.treatment)
     if reuse is None:
-        return restored, seconds, []
+        return made, []
     with naming(f"{name}, restored"):
-        stored, problems = reuse.add(key, given, restored, seconds)
-    return stored, seconds, problems
+        return reuse.add(key, given, made)
 
 
 def _middle(given: Picture, ground_truth: Pixels) -> tuple[Picture, Pixels]:

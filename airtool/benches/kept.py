@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from airtool.images.places import check_links
 from airtool.images.plan import plan
 from airtool.images.remote import local
 from airtool.metrics.protocols import Pixels
-from airtool.reports.record import Question
+from airtool.reports.record import Question, Treatment
 from airtool.reports.writers import plain
 
 MANIFEST = "kept.jsonl"
@@ -47,6 +48,16 @@ def plan_kept(pairs: Sequence[Pair], folder: str) -> dict[str, Path]:
     targets = {job.source: job.target for job in (*planned.jobs, *planned.skipped)}
     check_links(Path(folder), targets.values())
     return {pair.name: local(target) for pair in pairs if (target := targets[pair.degraded]) is not None}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A restored picture."""
+
+    picture: Picture
+    seconds: float
+    """That it took."""
+    treatment: Treatment
 
 
 class Kept:
@@ -85,8 +96,8 @@ class Kept:
             said += f"; {self.reused} of them were restored, and timed, in an earlier run"
         return said
 
-    def find(self, name: str, given: Picture) -> tuple[Picture, float] | None:
-        """The kept picture that was restored from `given`, and the seconds that took; None where there is none."""
+    def find(self, name: str, given: Picture) -> Made | None:
+        """The kept picture that was restored from `given`; None where there is none."""
         assert self._known is not None
         entry = self._known.get(name)
         if entry is None or entry.get("input") != _digest(given.rgb):
@@ -95,21 +106,23 @@ class Kept:
             data = self.targets[name].read_bytes()
             if hashlib.sha256(data).hexdigest() != entry["sha256"]:
                 return None
-            found = decode(data, str(self.targets[name])), float(entry["seconds"])
+            treatment = Treatment(**entry.get("treatment", {}))
+            found = Made(decode(data, str(self.targets[name])), float(entry["seconds"]), treatment)
         except (OSError, AirtoolError, KeyError, TypeError, ValueError):
             return None
         self.reused += 1
         return found
 
-    def add(self, name: str, given: Picture, restored: Picture, seconds: float) -> tuple[Picture, list[str]]:
+    def add(self, name: str, given: Picture, made: Made) -> tuple[Made, list[str]]:
         """Keep a picture: as its file holds it, and why it could not be kept, if so. Raises as `encode` does."""
         target = self.targets[name]
-        data = encode(restored, format="png")
+        data = encode(made.picture, format="png")
         entry = {
             "picture": name,
             "input": _digest(given.rgb),
             "sha256": hashlib.sha256(data).hexdigest(),
-            "seconds": seconds,
+            "seconds": made.seconds,
+            "treatment": plain(made.treatment),
         }
         problems = []
         try:
@@ -117,7 +130,7 @@ class Kept:
             _append(self.manifest, json.dumps(entry) + "\n")
         except AirtoolError as error:
             problems.append(str(error))
-        return decode(data, str(target)), problems
+        return replace(made, picture=decode(data, str(target))), problems
 
 
 def identity(bench: str | None, question: Question, restoration: Mapping[str, Any]) -> dict[str, Any]:

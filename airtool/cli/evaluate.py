@@ -236,11 +236,13 @@ def evaluate(
         return
     methods = None
     if results is None and not input_only:
+        side = parse_tile(tile or "auto")
         how = Settings(
             device or "auto",
             parse_precision(precision or "auto"),
-            parse_tile(tile or "auto"),
-            seed or 0,
+            side,
+            may_shrink=side != 0,  # figures said to be of whole pictures are of nothing else
+            seed=seed or 0,
             self_ensemble=1 if self_ensemble is None else self_ensemble,
         )
         methods = parse_methods(method, weights, preset, how, degradation)

@@ -20,8 +20,8 @@ OUT_OF_MEMORY = re.compile(
     "|could not (create|execute) a (primitive|memory( object)?)(?! desc)",
     re.IGNORECASE,
 )
-"""In messages of PyTorch. oneDNN tells no reason, but that a computation is possible at all has been found out before, by
-its descriptor."""
+"""In messages of PyTorch. oneDNN tells no reason, but that a computation is possible at all has been found out before,
+by its descriptor."""
 
 LARGEST_TILE = 4096 * 4096
 """Pixels. Beyond this, tensors of 128 channels have more elements than 32-bit indices can count."""

@@ -26,6 +26,8 @@ class Settings:
     """Arithmetic of convolutions and products: "auto" is bf16 on GPUs that are built for it, fp32 elsewhere."""
     tile: int | None = None
     """Side of a tile in pixels; None: from the memory there is; 0: the whole picture at once."""
+    may_shrink: bool = True
+    """Whether pieces are made smaller than `tile` says where memory is short; otherwise the picture fails."""
     seed: int = 0
     """Seed of the run, from which every picture's own seed is derived."""
     degradation: tuple[str, ...] = ()

@@ -45,6 +45,22 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Treatment:
+    """How one picture was restored."""
+
+    tile: tuple[int, int] | None = None
+    """(height, width) in pixels of the largest piece that went through the network at once."""
+    degradation: tuple[str, ...] = ()
+    """What the method was asked to remove; empty for blind and for prompted methods."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """The same for a prompted method: weights of the classes, which add up to 1."""
+    guessed: bool = False
+    """Whether that was worked out from the picture."""
+    notes: tuple[str, ...] = ()
+    """What did not go as planned, in words."""
+
+
+@dataclass(frozen=True)
 class PictureResult:
     """One picture that was measured."""
 
@@ -58,6 +74,8 @@ class PictureResult:
     """By stage, then by the protocol's name. Empty where there is no ground truth."""
     metrics: Mapping[Stage, Mapping[str, float]] = field(default_factory=dict)
     """Values of further metrics by stage, then by the metric's name; NaN where one is missing or not defined."""
+    treatment: Treatment | None = None
+    """None where nothing was restored."""
 
 
 @dataclass(frozen=True)

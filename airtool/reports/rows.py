@@ -1,6 +1,7 @@
 """An evaluation as data: the object for its JSON, the rows for its CSV files."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from airtool.metrics.aggregate import Aggregate, Interval, Paired
@@ -45,6 +46,7 @@ def payload(evaluation: Evaluation) -> dict[str, Any]:
                 "width": result.width,
                 "height": result.height,
                 "seconds": result.seconds,
+                **({} if result.treatment is None else asdict(result.treatment)),
                 **result.scores,
                 **({"metrics": result.metrics} if evaluation.picture_metrics else {}),
             }

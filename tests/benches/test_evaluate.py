@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from airtool.benches.evaluate import Task, evaluate, task_of_pairs, task_of_results, task_of_synthesis
 from airtool.benches.kept import Kept, identity, plan_kept
+from airtool.engine.session import Restored
 from airtool.errors import PictureError, UsageError
 from airtool.images.picture import Picture
 from airtool.metrics.protocols import parse_protocols
@@ -28,9 +30,10 @@ class Blur:
     def __init__(self) -> None:
         self.seen: list[np.ndarray] = []
 
-    def restore_picture(self, picture: Picture) -> Picture:
+    def restore(self, picture: Picture) -> Restored:
         self.seen.append(picture.rgb.copy())
-        return picture.with_rgb(cv2.GaussianBlur(picture.rgb, (5, 5), 1.0))
+        blurred = picture.with_rgb(cv2.GaussianBlur(picture.rgb, (5, 5), 1.0))
+        return Restored(blurred, picture.rgb.shape[:2], 0.0, ())
 
     def describe(self) -> dict[str, Any]:
         return {"method": "blur", "weights": None}
@@ -39,11 +42,12 @@ class Blur:
 class Stumbling(Blur):
     """Fails on its first picture and returns NaN for its second."""
 
-    def restore_picture(self, picture: Picture) -> Picture:
-        restored = super().restore_picture(picture)
+    def restore(self, picture: Picture) -> Restored:
+        restored = super().restore(picture)
         if len(self.seen) == 1:
             raise PictureError("not enough memory")
-        return restored.with_rgb(restored.rgb * np.float32(math.nan)) if len(self.seen) == 2 else restored
+        rgb = restored.picture.rgb * np.float32(math.nan if len(self.seen) == 2 else 1)
+        return replace(restored, picture=picture.with_rgb(rgb))
 
 
 def kept_in(folder: Path, task: Task, restorer: Blur) -> Kept:

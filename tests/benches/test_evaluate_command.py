@@ -81,8 +81,8 @@ def test_an_interrupted_run_over_two_folders_goes_on(
     command += ["--protocol", "ndr", "--keep", str(kept)]
     assert main([*command, "--limit", "2", "--json", "-"]) == 0
     first = json.loads(capfd.readouterr().out)
-    restored, restore = [], Session.restore_picture
-    monkeypatch.setattr(Session, "restore_picture", lambda self, picture: restored.append(1) or restore(self, picture))
+    restored, restore = [], Session.restore
+    monkeypatch.setattr(Session, "restore", lambda self, picture: restored.append(1) or restore(self, picture))
     assert main([*command, "--json", "-"]) == 0
     second = json.loads(capfd.readouterr().out)
     assert len(restored) == 1  # the two that were kept are not restored again
@@ -247,3 +247,40 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(
     assert out == ""
     assert err.count("\n") == 1
     assert said.replace("GT", gt) in err or said in err
+
+
+def test_whole_pictures_or_none_with_tile_off(
+    folders: tuple[Path, Path], weights: Path, tmp_path: Path, capfd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airtool.methods.ndr.method import NDRMethod
+
+    lq, gt, kept = *folders, tmp_path / "kept"
+    with Image.open(lq / "coffee.webp") as small, Image.open(gt / "coffee.png") as clean:
+        small.resize((240, 192)).save(lq / "coffee.webp", lossless=True)
+        clean.resize((240, 192)).save(gt / "coffee.png")
+    restore = NDRMethod.restore
+
+    def short(self, pictures, request):
+        if pictures.shape[2] * pictures.shape[3] > 200 * 150:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        return restore(self, pictures, request)
+
+    monkeypatch.setattr(NDRMethod, "restore", short)
+    command = ["evaluate", "--pairs", str(lq), str(gt), "--weights", str(weights), "--device", "cpu", "-q"]
+    assert main([*command, "--tile", "off", "--keep", str(kept), "--json", "-"]) == 1
+    out, err = capfd.readouterr()
+    report = json.loads(out)
+    assert f"airtool: {lq / 'coffee.webp'}: does not fit into memory in one piece: " in err
+    assert [each["picture"] for each in report["failures"]] == ["coffee"]
+    assert {each["picture"]: each["tile"] for each in report["pictures"]} == {
+        "astronaut": [64, 80],
+        "animals/chelsea": [64, 80],
+    }
+    assert not (kept / "coffee.png").exists()
+    assert '"coffee"' not in (kept / "kept.jsonl").read_text()
+    assert main([*command, "--json", "-"]) == 0
+    report = json.loads(capfd.readouterr().out)
+    notes = {each["picture"]: each["notes"] for each in report["pictures"]}
+    assert "memory was short, tiles were cut down" in notes["coffee"][0]
+    assert not notes["astronaut"]
+    assert f"1 of 3: {notes['coffee'][0]}" in report["notes"]

@@ -14,6 +14,7 @@ from PIL import Image
 from skimage import data
 
 from airtool.cli.app import main
+from airtool.engine.session import Restored
 from airtool.engine.settings import Settings
 from airtool.errors import UsageError
 from airtool.images.picture import Picture
@@ -29,9 +30,10 @@ class Smoother:
     def __init__(self, name: str, strength: float, settings: Settings) -> None:
         self.name, self.strength, self.settings = name, strength, settings
 
-    def restore_picture(self, picture: Picture) -> Picture:
+    def restore(self, picture: Picture) -> Restored:
         Smoother.restored += 1
-        return picture.with_rgb(cv2.GaussianBlur(picture.rgb, (5, 5), self.strength))
+        blurred = picture.with_rgb(cv2.GaussianBlur(picture.rgb, (5, 5), self.strength))
+        return Restored(blurred, picture.rgb.shape[:2], 0.0, ())
 
     def describe(self) -> Mapping[str, Any]:
         sha256 = hashlib.sha256(str(self.strength).encode()).hexdigest()

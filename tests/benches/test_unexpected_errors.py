@@ -13,6 +13,7 @@ from airtool.benches.evaluate import evaluate, task_of_pairs
 from airtool.benches.scorers import Scorer
 from airtool.benches.unreferenced import evaluate_unreferenced, find_pictures
 from airtool.cli.app import main
+from airtool.engine.session import Restored
 from airtool.errors import OutputError
 from airtool.images import decode
 from airtool.images.picture import Picture
@@ -109,10 +110,10 @@ def test_a_method_may_stumble_in_any_way_but_lost_output_ends_the_run(folders: t
         def __init__(self, error: Exception) -> None:
             self.errors = [error]
 
-        def restore_picture(self, picture: Picture) -> Picture:
+        def restore(self, picture: Picture) -> Restored:
             if self.errors:
                 raise self.errors.pop()
-            return picture
+            return Restored(picture, picture.rgb.shape[:2], 0.0, ())
 
         def describe(self) -> Mapping[str, Any]:
             return {}
