@@ -166,12 +166,14 @@ def evaluate(
     picture that cannot be read, restored or measured becomes a `Failure`, and the rest is measured; one that cannot be
     kept, or has no value of one of the further metrics (`scorers`), has its figures and a `Failure`. gallery: is
     offered every measured picture, to keep previews of a few. batch: as for `airtool.benches.scoring.Scoring`.
+    Ctrl-C ends it early without an exception: the evaluation then holds what was measured before, and says so.
     """
     scoring = Scoring(scorers, batch)
     work = _outcomes(task, protocols, restorer, gallery, scoring, reuse)
-    outcomes = list(watch(work, len(task.pairs)))
+    outcomes, interrupted = gathered(watch(work, len(task.pairs)))
+    question = task.question if reuse is None else replace(task.question, stored=reuse.statement)
     return Evaluation(
-        question=task.question if reuse is None else replace(task.question, stored=reuse.statement),
+        question=cut_short(question, outcomes, len(task.pairs)) if interrupted else question,
         protocols={protocol.name: protocol.statement for protocol in protocols},
         stages=(task.given,) if restorer is None else ("input", "restored"),
         restoration=None if restorer is None else restorer.describe(),
@@ -179,7 +181,25 @@ def evaluate(
         failures=(*(failure for outcome in outcomes for failure in outcome.failures), *task.left),
         metrics=tuple(scorer.metric for scorer in scorers),
         of_sets=scoring.of_sets(),
+        interrupted=interrupted,
     )
+
+
+def gathered(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], bool]:
+    """All outcomes, or those before Ctrl-C and True."""
+    found: list[Outcome] = []
+    try:
+        for outcome in outcomes:
+            found.append(outcome)  # noqa: PERF402 - those before an interruption are to be had
+    except KeyboardInterrupt:
+        return found, True
+    return found, False
+
+
+def cut_short(question: Question, outcomes: Sequence[Outcome], total: int) -> Question:
+    """The question of an interrupted run, which says that its figures are a sample. total: pictures asked for."""
+    measured = sum(outcome.result is not None for outcome in outcomes)
+    return replace(question, sample=f"a sample: interrupted after {measured} of {total} pictures")
 
 
 def _outcomes(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from airtool.benches.evaluate import Outcome, Watch, finished, naming, refuse_stdin
+from airtool.benches.evaluate import Outcome, Watch, cut_short, finished, gathered, naming, refuse_stdin
 from airtool.benches.scorers import Scorer
 from airtool.benches.scoring import Measured, Scoring
 from airtool.errors import OutputError, reason
@@ -37,17 +37,18 @@ def evaluate_unreferenced(
 
     Pictures are named by their paths with their extensions. One that cannot be read becomes a `Failure`; one that a
     metric cannot score has its other figures and a `Failure`. gallery: is offered every measured picture.
-    batch: as for `airtool.benches.scoring.Scoring`.
+    batch: as for `airtool.benches.scoring.Scoring`. Ctrl-C ends it early, as `airtool.benches.evaluate.evaluate`.
     """
-    outcomes = list(watch(_outcomes(sources, Scoring(scorers, batch), gallery), len(sources)))
+    outcomes, interrupted = gathered(watch(_outcomes(sources, Scoring(scorers, batch), gallery), len(sources)))
     return Evaluation(
-        question=question,
+        question=cut_short(question, outcomes, len(sources)) if interrupted else question,
         protocols={},
         stages=("given",),
         restoration=None,
         results=tuple(outcome.result for outcome in outcomes if outcome.result is not None),
         failures=tuple(failure for outcome in outcomes for failure in outcome.failures),
         metrics=tuple(scorer.metric for scorer in scorers),
+        interrupted=interrupted,
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from airtool.cli.console import say, warn
 from airtool.cli.evaluate_bench import BenchOption, BenchRequest, DataOption, NoiseOption, run_benches
+from airtool.cli.evaluate_end import conclude
 from airtool.cli.evaluate_methods import parse_methods
 from airtool.cli.evaluate_metrics import (
     MetricBatchOption,
@@ -241,9 +242,9 @@ def evaluate(
             device or "auto",
             parse_precision(precision or "auto"),
             side,
-            may_shrink=side != 0,  # figures said to be of whole pictures are of nothing else
-            seed=seed or 0,
+            seed or 0,
             self_ensemble=1 if self_ensemble is None else self_ensemble,
+            may_shrink=side != 0,  # figures said to be of whole pictures are of nothing else
         )
         methods = parse_methods(method, weights, preset, how, degradation)
     if bench is not None:
@@ -278,8 +279,14 @@ def evaluate(
     reports.write(evaluation, gallery)
     if keep is not None:
         say(f"restored pictures are in {keep}", quiet)
-    if not evaluation.complete:
-        raise typer.Exit(1)
+    conclude(
+        evaluation.complete,
+        evaluation.interrupted,
+        len(evaluation.results),
+        len(task.pairs),
+        restores=restorer is not None,
+        keep=keep is not None,
+    )
 
 
 def _task(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airtool.cli.console import warn
+from airtool.cli.evaluate_end import conclude
 from airtool.cli.reports import Reports
 from airtool.errors import UsageError
 
@@ -125,5 +126,5 @@ def run_unreferenced(
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
     reports.write(evaluation, gallery)
-    if not evaluation.complete:
-        raise typer.Exit(1)
+    interrupted, measured = evaluation.interrupted, len(evaluation.results)
+    conclude(evaluation.complete, interrupted, measured, len(sources), restores=False, keep=False)

@@ -26,8 +26,6 @@ class Settings:
     """Arithmetic of convolutions and products: "auto" is bf16 on GPUs that are built for it, fp32 elsewhere."""
     tile: int | None = None
     """Side of a tile in pixels; None: from the memory there is; 0: the whole picture at once."""
-    may_shrink: bool = True
-    """Whether pieces are made smaller than `tile` says where memory is short; otherwise the picture fails."""
     seed: int = 0
     """Seed of the run, from which every picture's own seed is derived."""
     degradation: tuple[str, ...] = ()
@@ -44,6 +42,8 @@ class Settings:
     self_ensemble: int = 1
     """1, 2 or 4: how many versions of each piece the network restores, whose results are averaged: itself; also its
     mirror image; also both upside down."""
+    may_shrink: bool = True
+    """Whether pieces are made smaller than `tile` says where memory is short; otherwise the picture fails."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no machine could honour."""

@@ -207,7 +207,8 @@ class Question:
     bench: str | None = None
     """Title of the benchmark whose pictures these are."""
     sample: str | None = None
-    """Why these figures are not the benchmark's, in one sentence; None when they are, or when there is no benchmark."""
+    """Why these figures are not the benchmark's, or not of all pictures asked for, in one sentence; None when they are,
+    or when there is no benchmark."""
     noise_protocol: str | None = None
     """How synthesised inputs were stored, in words; None: float, not quantised."""
     align: str | None = None
@@ -218,7 +219,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One finished run of ``airtool evaluate``."""
+    """One run of ``airtool evaluate``."""
 
     question: Question
     protocols: Mapping[str, str]
@@ -239,6 +240,8 @@ class Evaluation:
     """Further metrics, in the order asked for."""
     of_sets: Mapping[str, Mapping[Stage, Aggregate]] = field(default_factory=dict)
     """The value of all pictures together as `Aggregate.mean`, by metric and stage, for metrics that have such."""
+    interrupted: bool = False
+    """Whether Ctrl-C or SIGTERM ended it early: then these are the figures so far."""
 
     @property
     def judged(self) -> Stage:

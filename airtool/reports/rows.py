@@ -20,6 +20,7 @@ def payload(evaluation: Evaluation) -> dict[str, Any]:
         "restoration": evaluation.restoration,
         "protocols": evaluation.protocols,
         "notes": notes(evaluation),
+        "interrupted": evaluation.interrupted,
         "measured": len(evaluation.results),
         "failed": len(evaluation.failures),
         "summary": {

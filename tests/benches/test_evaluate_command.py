@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -284,3 +285,57 @@ def test_whole_pictures_or_none_with_tile_off(
     assert "memory was short, tiles were cut down" in notes["coffee"][0]
     assert not notes["astronaut"]
     assert f"1 of 3: {notes['coffee'][0]}" in report["notes"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_reports_what_it_has_and_says_how_to_go_on(
+    number: int, code: int, folders: tuple[Path, Path], weights: Path, tmp_path: Path, capfd, monkeypatch
+) -> None:
+    from airtool.engine.session import Session
+
+    lq, gt = folders
+    command = ["evaluate", "--pairs", str(lq), str(gt), "--weights", str(weights), "--device", "cpu", "-q"]
+    restore, seen = Session.restore, []
+
+    def interrupted(self, picture):
+        seen.append(1)
+        if len(seen) == 3:
+            signal.raise_signal(number)
+        return restore(self, picture)
+
+    monkeypatch.setattr(Session, "restore", interrupted)
+    assert main([*command, "--json", str(tmp_path / "figures.json")]) == code
+    out, err = capfd.readouterr()
+    assert err == "airtool: interrupted after 2 of 3; with --keep the same command goes on\n"
+    report = json.loads((tmp_path / "figures.json").read_text())
+    assert (report["interrupted"], report["measured"], report["failed"]) == (True, 2, 0)
+    assert report["settings"]["sample"] == "a sample: interrupted after 2 of 3 pictures"
+    assert report["settings"]["sample"] in out
+    seen.clear()
+    kept = ["--keep", str(tmp_path / "kept"), "--json", "-"]
+    assert main([*command, *kept]) == code
+    assert capfd.readouterr().err == "airtool: interrupted after 2 of 3; the same command goes on\n"
+    assert main([*command, *kept]) == 0
+    report = json.loads(capfd.readouterr().out)
+    assert (report["interrupted"], report["measured"], len(seen)) == (False, 3, 4)
+
+
+def test_an_interrupted_measurement_of_files_reports_what_it_has(
+    folders: tuple[Path, Path], capfd, monkeypatch
+) -> None:
+    from airtool.benches import evaluate
+
+    measure, seen = evaluate._measure, []
+
+    def interrupted(*arguments):
+        seen.append(1)
+        if len(seen) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return measure(*arguments)
+
+    monkeypatch.setattr(evaluate, "_measure", interrupted)
+    lq, gt = map(str, folders)
+    assert main(["evaluate", "--results", lq, "--gt", gt, "--csv", "-", "-q"]) == 130
+    out, err = capfd.readouterr()
+    assert err == "airtool: interrupted after 1 of 3\n"
+    assert out.count("\n") == 2

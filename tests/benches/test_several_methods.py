@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,26 @@ def test_several_methods_need_benchmarks(sets: Path, capfd: pytest.CaptureFixtur
     folder = str(sets / "CBSD68")
     assert main(["evaluate", "--gt", folder, "--degrade", "noise:25", "--method", "ndr,dfpir"]) == 2
     assert "add --bench NAMES" in capfd.readouterr().err
+
+
+def test_an_interrupted_run_keeps_finished_sets(evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restore, files = Smoother.restore, [tmp_path / "r.json", tmp_path / "r.html"]
+
+    def interrupted(self: Smoother, picture: Picture) -> Restored:
+        if Smoother.restored == 10:  # 6 and 2 by ndr, then 2 by dfpir
+            signal.raise_signal(signal.SIGTERM)
+        return restore(self, picture)
+
+    monkeypatch.setattr(Smoother, "restore", interrupted)
+    command = ["--bench", "rain100l,cbsd68-25", "--method", "ndr,dfpir", "--json", files[0], "--html", files[1]]
+    code, out, err = evaluate(*command)
+    assert (code, err) == (143, "airtool: interrupted after 10 of 16; with --keep the same command goes on\n")
+    report = json.loads(files[0].read_text())
+    assert report["interrupted"]
+    done = [(each["restoration"]["method"], each["measured"], each["interrupted"]) for each in report["benches"]]
+    assert done == [("ndr", 6, False), ("dfpir", 2, True), ("ndr", 2, False)]
+    assert "the run was interrupted" in report["benches"][1]["settings"]["sample"]
+    (left,) = report["missing"]
+    assert left == {"bench": "cbsd68-25", "reason": "interrupted before it was measured", "method": "dfpir"}
+    assert "interrupted before it was measured" in files[1].read_text()
+    assert out.count("SAMPLE") == 3
