@@ -16,7 +16,7 @@ from airtool.errors import AirtoolError, PictureError, UsageError
 from airtool.images.decode import decode
 from airtool.images.discover import STDIN
 from airtool.images.encode import encode
-from airtool.images.files import sweep, write_atomic
+from airtool.images.files import TakenError, sweep, write_atomic
 from airtool.images.names import listing, shown
 from airtool.images.picture import Picture
 from airtool.images.places import check_links
@@ -28,6 +28,8 @@ from airtool.reports.writers import plain
 
 MANIFEST = "kept.jsonl"
 """The file beside kept pictures: what they were made with in its first line, then a line for each picture."""
+
+NOT_OURS = "was not made by airtool, or was changed since: remove it"
 
 INCIDENTAL = ("threads", "weights", "preset")
 """What a restorer tells about itself without effect on its pictures; the sha256 says which weights they are."""
@@ -68,24 +70,27 @@ class Kept:
     AirtoolError when the folder cannot be written to.
 
     A picture is reused when its file is what was written and its input what was restored; otherwise it is restored
-    afresh and its file replaced. Either way it is measured as its file holds it, so that all runs give equal figures.
+    afresh, and its file replaced if the manifest knows its bytes as that picture's. Either way it is measured as its
+    file holds it, or would hold it, so that all runs give equal figures.
     """
 
     def __init__(self, targets: Mapping[str, Path], folder: Path, identity: Mapping[str, Any]) -> None:
         self.targets = targets
         self.manifest = folder / MANIFEST
         self.reused = 0
-        self._known = _read(self.manifest, plain(identity))
-        if self._known is None:
+        entries = _read(self.manifest, plain(identity))
+        if entries is None:
             if there := [str(target) for target in targets.values() if os.path.lexists(target)]:
                 raise UsageError(
                     f"already there, with no {MANIFEST} that tells what made them: {listing(there)}; name an empty "
                     "folder after --keep, or remove them"
                 )
-            self._known = {}
+            entries = []
+        self._known = {entry["picture"]: entry for entry in entries}
+        self._made = {(entry["picture"], entry["sha256"]) for entry in entries}
         sweep(path.parent for path in (*targets.values(), self.manifest))
         # Afresh, since an interrupted run may have left half a line.
-        lines = [plain(identity), *self._known.values()]
+        lines = [plain(identity), *entries]
         write_atomic(self.manifest, "".join(json.dumps(line) + "\n" for line in lines).encode(), overwrite=True)
 
     @property
@@ -98,7 +103,6 @@ class Kept:
 
     def find(self, name: str, given: Picture) -> Made | None:
         """The kept picture that was restored from `given`; None where there is none."""
-        assert self._known is not None
         entry = self._known.get(name)
         if entry is None or entry.get("input") != _digest(given.rgb):
             return None
@@ -126,11 +130,27 @@ class Kept:
         }
         problems = []
         try:
-            write_atomic(target, data, overwrite=True)
+            ours = self._is_ours(name, target, data)
+            # Listed first: a file that an interruption leaves without its line would be taken for somebody else's.
             _append(self.manifest, json.dumps(entry) + "\n")
+            write_atomic(target, data, overwrite=ours)
+        except TakenError:  # somebody has put it there meanwhile
+            problems.append(f"{shown(target)} {NOT_OURS}")
         except AirtoolError as error:
             problems.append(str(error))
         return replace(made, picture=decode(data, str(target))), problems
+
+    def _is_ours(self, name: str, target: Path, data: bytes) -> bool:
+        """Whether a file is there that `data` may replace. Raises PictureError for one that it may not."""
+        try:
+            there = target.read_bytes()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise PictureError(f"cannot read {shown(target)}: {error.strerror or error}; remove it") from error
+        if there != data and (name, hashlib.sha256(there).hexdigest()) not in self._made:
+            raise PictureError(f"{shown(target)} {NOT_OURS}")
+        return True
 
 
 def identity(bench: str | None, question: Question, restoration: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,8 +180,11 @@ def _essential(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(manifest: Path, expected: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
-    """The pictures of a manifest by name; None when there is no manifest. Lines that make no sense are left out."""
+def _read(manifest: Path, expected: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """What a manifest says of pictures, oldest first; None when there is none. Lines that make no sense are left out.
+
+    A picture that was made again has several: which of these files is there depends on where the run was ended.
+    """
     try:
         lines = manifest.read_bytes().decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
@@ -175,7 +198,8 @@ def _read(manifest: Path, expected: Mapping[str, Any]) -> dict[str, dict[str, An
             f"{shown(manifest.parent)} holds pictures of another run (other {', '.join(differing)}): name another "
             "folder after --keep, or remove this one"
         )
-    return {entry["picture"]: entry for entry in entries[1:] if isinstance(entry.get("picture"), str)}
+    names = ("picture", "sha256")
+    return [entry for entry in entries[1:] if all(isinstance(entry.get(name), str) for name in names)]
 
 
 def _parsed(line: str) -> dict[str, Any]:

@@ -141,6 +141,33 @@ def test_kept_pictures_replace_nothing_and_mix_with_nothing(folders: tuple[Path,
     assert (kept / "coffee.png").read_bytes() == b"precious"
 
 
+def test_files_of_others_are_measured_around_and_never_replaced(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (lq, gt), kept = folders, tmp_path / "kept"
+    first = task_of_pairs(str(lq), str(gt), limit=1)
+    (name,) = by_name(evaluate(first, (RGB,), Blur(), reuse=kept_in(kept, first, Blur())))
+    task = task_of_pairs(str(lq), str(gt))
+    others = [pair.name for pair in task.pairs if pair.name != name]
+    (kept / others[0]).parent.mkdir(exist_ok=True)
+    (kept / f"{others[0]}.png").write_bytes(b"mine")
+    reuse = kept_in(kept, task, Blur())
+    (kept / others[1]).parent.mkdir(exist_ok=True)
+    (kept / f"{others[1]}.png").write_bytes(b"mine, and late")
+    evaluation = evaluate(task, (RGB,), Blur(), reuse=reuse)
+    assert len(evaluation.results) == 3
+    assert [failure.picture for failure in evaluation.failures] == others
+    assert all("was not made by airtool" in failure.reason for failure in evaluation.failures)
+    assert (kept / f"{others[0]}.png").read_bytes() == b"mine"
+    assert (kept / f"{others[1]}.png").read_bytes() == b"mine, and late"
+    # A run that was killed between the line and the file: both the old file and the new one are airtool's.
+    Image.fromarray(pixels(lq / f"{name}.webp")[::-1]).save(lq / f"{name}.webp", lossless=True)
+    old = (kept / f"{name}.png").read_bytes()
+    evaluate(first, (RGB,), Blur(), reuse=kept_in(kept, first, Blur()))
+    assert (kept / f"{name}.png").read_bytes() != old
+    (kept / f"{name}.png").write_bytes(old)
+    assert not evaluate(first, (RGB,), Blur(), reuse=kept_in(kept, first, Blur())).failures
+    assert (kept / f"{name}.png").read_bytes() != old
+
+
 def test_figures_survive_when_a_picture_cannot_be_kept(folders: tuple[Path, Path], tmp_path: Path) -> None:
     task = task_of_pairs(*map(str, folders))
     kept = kept_in(tmp_path / "kept", task, Blur())

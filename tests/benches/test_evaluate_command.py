@@ -320,9 +320,7 @@ def test_an_interrupted_run_reports_what_it_has_and_says_how_to_go_on(
     assert (report["interrupted"], report["measured"], len(seen)) == (False, 3, 4)
 
 
-def test_an_interrupted_measurement_of_files_reports_what_it_has(
-    folders: tuple[Path, Path], capfd, monkeypatch
-) -> None:
+def test_an_interrupted_measurement_reports_what_it_has(folders: tuple[Path, Path], capfd, monkeypatch) -> None:
     from airtool.benches import evaluate
 
     measure, seen = evaluate._measure, []

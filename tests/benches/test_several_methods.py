@@ -168,18 +168,25 @@ def test_a_second_run_reuses_what_is_kept_and_gives_the_same_figures(evaluate: R
     assert measured["restored"]["ndr"]["psnr"] == pytest.approx(-10 * np.log10(error), abs=1e-4)
 
     # What is missing, was changed, got another input or was cut off in the middle is restored again, and only that.
+    # What was changed is not replaced.
     Smoother.restored = 0
     (kept / "ndr/rain100l/rain-001.png").unlink()
     png.write_bytes(b"changed")
     Image.open(sets / "Rain100L/rainy/rain-006.png").rotate(180).save(sets / "Rain100L/rainy/rain-006.png")
     manifest = kept / "ndr/cbsd68-25/kept.jsonl"
     manifest.write_bytes(manifest.read_bytes()[:-9])
-    code, out, _ = evaluate(*command)
-    assert (code, Smoother.restored) == (0, 1 + 1 + 2 + 1)
+    code, out, err = evaluate(*command)
+    assert (code, Smoother.restored) == (1, 1 + 1 + 2 + 1)
+    assert err == f"airtool: {png} was not made by airtool, or was changed since: remove it\n"
+    assert png.read_bytes() == b"changed"
     again = json.loads(out)["benches"]
     assert again[0]["pictures"][0]["restored"] == first[0][0]["restored"]
+    assert [each["restored"] for each in again[1]["pictures"]][:5] == [each["restored"] for each in first[1]][:5]
+    png.unlink()
     code, _, _ = evaluate(*command)
-    assert (code, Smoother.restored) == (0, 5)
+    assert (code, Smoother.restored) == (0, 6)
+    code, _, _ = evaluate(*command)
+    assert (code, Smoother.restored) == (0, 6)
 
 
 def test_what_another_run_kept_is_never_taken_for_this_one(evaluate: Run, tmp_path: Path) -> None:
