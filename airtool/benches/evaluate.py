@@ -17,10 +17,10 @@ from airtool.benches.scoring import Measured, Scoring
 from airtool.degradations.batch import degrade_picture
 from airtool.degradations.compose import Step, parse_steps
 from airtool.errors import AirtoolError, OutputError, PictureError, UsageError, reason
-from airtool.images.decode import read
 from airtool.images.discover import STDIN, Source, discover
 from airtool.images.names import shown
 from airtool.images.picture import Picture
+from airtool.images.reader import Reader
 from airtool.images.remote import local
 from airtool.metrics import protocols as metrics
 from airtool.metrics.protocols import Pixels
@@ -157,6 +157,7 @@ def evaluate(
     scorers: Sequence[Scorer] = (),
     reuse: Kept | None = None,
     batch: int = 1,
+    reader: Reader | None = None,
 ) -> Evaluation:
     """Measure every pair of a task under every protocol.
 
@@ -166,10 +167,11 @@ def evaluate(
     picture that cannot be read, restored or measured becomes a `Failure`, and the rest is measured; one that cannot be
     kept, or has no value of one of the further metrics (`scorers`), has its figures and a `Failure`. gallery: is
     offered every measured picture, to keep previews of a few. batch: as for `airtool.benches.scoring.Scoring`.
-    Ctrl-C ends it early without an exception: the evaluation then holds what was measured before, and says so.
+    reader: what opens the pictures, within its limits. Ctrl-C ends it early without an exception: the evaluation then
+    holds what was measured before, and says so.
     """
     scoring = Scoring(scorers, batch)
-    work = _outcomes(task, protocols, restorer, gallery, scoring, reuse)
+    work = _outcomes(task, protocols, restorer, gallery, scoring, reuse, reader or Reader())
     outcomes, interrupted = gathered(watch(work, len(task.pairs)))
     question = task.question if reuse is None else replace(task.question, stored=reuse.statement)
     return Evaluation(
@@ -209,10 +211,11 @@ def _outcomes(
     gallery: Gallery | None,
     scoring: Scoring,
     reuse: Kept | None,
+    reader: Reader,
 ) -> Iterator[Outcome]:
     for pair in task.pairs:
         try:
-            done = scoring.add(_measure(task, pair, protocols, restorer, reuse))
+            done = scoring.add(_measure(task, pair, protocols, restorer, reuse, reader))
         except OutputError:
             raise
         except Exception as error:
@@ -242,10 +245,11 @@ def _measure(
     protocols: Sequence[metrics.Protocol],
     restorer: Restorer | None,
     reuse: Kept | None,
+    reader: Reader,
 ) -> Measured:
     """The figures of one pair but for the further metrics."""
-    ground_truth = read(_path(pair.ground_truth)).rgb
-    given = read(_path(pair.degraded))
+    ground_truth = reader.read(_path(pair.ground_truth)).rgb
+    given = reader.read(_path(pair.degraded))
     name = shown(_path(pair.degraded))
     if given.rgb.shape != ground_truth.shape and task.crop:
         given, ground_truth = _middle(given, ground_truth)

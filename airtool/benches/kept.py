@@ -13,7 +13,6 @@ import numpy as np
 from airtool import __version__
 from airtool.benches.pairs import Pair
 from airtool.errors import AirtoolError, PictureError, UsageError
-from airtool.images.decode import decode
 from airtool.images.discover import STDIN
 from airtool.images.encode import encode
 from airtool.images.files import TakenError, sweep, write_atomic
@@ -21,6 +20,7 @@ from airtool.images.names import listing, shown
 from airtool.images.picture import Picture
 from airtool.images.places import check_links
 from airtool.images.plan import plan
+from airtool.images.reader import Reader
 from airtool.images.remote import local
 from airtool.metrics.protocols import Pixels
 from airtool.reports.record import Question, Treatment
@@ -66,16 +66,19 @@ class Kept:
     """The pictures that one method restored of one set, kept as PNG files from one run to the next.
 
     targets: from `plan_kept`. folder: where they and `MANIFEST` lie. identity: what decides how they look, from
-    `identity`. Raises UsageError when the folder holds pictures without manifest, or a manifest of another identity;
-    AirtoolError when the folder cannot be written to.
+    `identity`. reader: what opens them, within its limits. Raises UsageError when the folder holds pictures without
+    manifest, or a manifest of another identity; AirtoolError when the folder cannot be written to.
 
     A picture is reused when its file is what was written and its input what was restored; otherwise it is restored
     afresh, and its file replaced if the manifest knows its bytes as that picture's. Either way it is measured as its
     file holds it, or would hold it, so that all runs give equal figures.
     """
 
-    def __init__(self, targets: Mapping[str, Path], folder: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, targets: Mapping[str, Path], folder: Path, identity: Mapping[str, Any], reader: Reader | None = None
+    ) -> None:
         self.targets = targets
+        self._reader = reader or Reader()
         self.manifest = folder / MANIFEST
         self.reused = 0
         entries = _read(self.manifest, plain(identity))
@@ -111,7 +114,7 @@ class Kept:
             if hashlib.sha256(data).hexdigest() != entry["sha256"]:
                 return None
             treatment = Treatment(**entry.get("treatment", {}))
-            found = Made(decode(data, str(self.targets[name])), float(entry["seconds"]), treatment)
+            found = Made(self._reader.decode(data, str(self.targets[name])), float(entry["seconds"]), treatment)
         except (OSError, AirtoolError, KeyError, TypeError, ValueError):
             return None
         self.reused += 1
@@ -138,7 +141,7 @@ class Kept:
             problems.append(f"{shown(target)} {NOT_OURS}")
         except AirtoolError as error:
             problems.append(str(error))
-        return replace(made, picture=decode(data, str(target))), problems
+        return replace(made, picture=self._reader.decode(data, str(target))), problems
 
     def _is_ours(self, name: str, target: Path, data: bytes) -> bool:
         """Whether a file is there that `data` may replace. Raises PictureError for one that it may not."""

@@ -6,9 +6,9 @@ from airtool.benches.evaluate import Outcome, Watch, cut_short, finished, gather
 from airtool.benches.scorers import Scorer
 from airtool.benches.scoring import Measured, Scoring
 from airtool.errors import OutputError, reason
-from airtool.images.decode import read
 from airtool.images.discover import Source, discover
 from airtool.images.names import shown
+from airtool.images.reader import Reader
 from airtool.metrics.protocols import check_comparable
 from airtool.reports.gallery import Gallery
 from airtool.reports.record import Evaluation, Failure, PictureResult, Question
@@ -32,14 +32,17 @@ def evaluate_unreferenced(
     watch: Watch = lambda outcomes, total: outcomes,
     gallery: Gallery | None = None,
     batch: int = 1,
+    reader: Reader | None = None,
 ) -> Evaluation:
     """Score every picture by every metric; each must do without ground truths.
 
     Pictures are named by their paths with their extensions. One that cannot be read becomes a `Failure`; one that a
     metric cannot score has its other figures and a `Failure`. gallery: is offered every measured picture.
-    batch: as for `airtool.benches.scoring.Scoring`. Ctrl-C ends it early, as `airtool.benches.evaluate.evaluate`.
+    batch: as for `airtool.benches.scoring.Scoring`. reader: what opens the pictures, within its limits. Ctrl-C ends it
+    early, as `airtool.benches.evaluate.evaluate`.
     """
-    outcomes, interrupted = gathered(watch(_outcomes(sources, Scoring(scorers, batch), gallery), len(sources)))
+    work = _outcomes(sources, Scoring(scorers, batch), gallery, reader or Reader())
+    outcomes, interrupted = gathered(watch(work, len(sources)))
     return Evaluation(
         question=cut_short(question, outcomes, len(sources)) if interrupted else question,
         protocols={},
@@ -52,13 +55,15 @@ def evaluate_unreferenced(
     )
 
 
-def _outcomes(sources: Sequence[Source], scoring: Scoring, gallery: Gallery | None) -> Iterator[Outcome]:
+def _outcomes(
+    sources: Sequence[Source], scoring: Scoring, gallery: Gallery | None, reader: Reader
+) -> Iterator[Outcome]:
     for source in sources:
         picture = source.relative.as_posix()
         assert source.path is not None  # standard input was refused
         name = shown(source.path)
         try:
-            rgb = read(source.path).rgb
+            rgb = reader.read(source.path).rgb
             with naming(name):
                 check_comparable(rgb, rgb)  # with itself: are there pixels, and all of them numbers?
             result = PictureResult(picture, rgb.shape[1], rgb.shape[0], None, {})

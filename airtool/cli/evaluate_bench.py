@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airtool.benches.noise import NoiseProtocol
     from airtool.benches.run import Missing, Planned
     from airtool.benches.scorers import Scorer
+    from airtool.images.reader import Reader
     from airtool.metrics.protocols import Protocol
     from airtool.reports.gallery import Gallery
     from airtool.reports.record import Evaluation, Stage
@@ -60,6 +61,7 @@ class BenchRequest:
     crop: bool
     keep: str | None
     metrics: MetricRequest
+    reader: "Reader"
     quiet: bool
 
 
@@ -164,7 +166,7 @@ def _evaluations(
         for job in jobs:
             gallery = _gallery(reports, job, len(jobs) * len(work) > 1)
             try:
-                evaluation = _measured(job, restorer, scorers, gallery, watch, request.metrics.batch, request.quiet)
+                evaluation = _measured(job, restorer, scorers, gallery, watch, request)
             except AirtoolError as error:  # what is kept is of another run; no picture is the reason
                 warn(error)
                 missing.append(Missing(job.planned.bench.name, str(error), name))
@@ -214,8 +216,7 @@ def _measured(
     scorers: "Sequence[Scorer]",
     gallery: "Gallery | None",
     watch: "Watch",
-    batch: int,
-    quiet: bool,
+    request: BenchRequest,
 ) -> "Evaluation":
     """The evaluation of one job. Raises AirtoolError when the folder of kept pictures is not for this measurement."""
     from airtool.benches.evaluate import evaluate
@@ -226,10 +227,11 @@ def _measured(
     reuse = None
     if restorer is not None and job.folder is not None:
         made_with = identity(bench.bench.name, bench.task.question, restorer.describe())
-        reuse = Kept(job.targets, job.folder, made_with)
+        reuse = Kept(job.targets, job.folder, made_with, request.reader)
     by = "" if job.method is None else f", {job.method}"
-    say(f"{bench.bench.name}{by}: {len(bench.task.pairs)} pictures in {bench.found.folder}", quiet)
-    done = evaluate(bench.task, job.protocols, restorer, watch, gallery, scorers, reuse, batch)
+    say(f"{bench.bench.name}{by}: {len(bench.task.pairs)} pictures in {bench.found.folder}", request.quiet)
+    batch, reader = request.metrics.batch, request.reader
+    done = evaluate(bench.task, job.protocols, restorer, watch, gallery, scorers, reuse, batch, reader)
     for failure in left_over(bench.found):
         warn(failure.reason)
     return judged(bench, done)

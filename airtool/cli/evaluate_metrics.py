@@ -14,6 +14,7 @@ from airtool.errors import UsageError
 if TYPE_CHECKING:
     from airtool.benches.evaluate import Watch
     from airtool.benches.scorers import Scorer
+    from airtool.images.reader import Reader
 
 PANEL = "Further metrics"
 
@@ -105,6 +106,7 @@ def run_unreferenced(
     reports: Reports,
     compare_with: str | None,
     watch: "Watch",
+    reader: "Reader",
 ) -> None:
     """Score pictures without ground truths.
 
@@ -122,7 +124,7 @@ def run_unreferenced(
     metrics = [scorer.metric for scorer in scorers]
     earlier = None if compare_with is None else read_earlier(compare_with, {}, metrics)
     gallery = Gallery("given", yardstick([], metrics)) if reports.html is not None else None
-    evaluation = evaluate_unreferenced(question, sources, scorers, watch, gallery, request.batch)
+    evaluation = evaluate_unreferenced(question, sources, scorers, watch, gallery, request.batch, reader)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
     reports.write(evaluation, gallery)

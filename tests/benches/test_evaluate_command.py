@@ -337,3 +337,31 @@ def test_an_interrupted_measurement_reports_what_it_has(folders: tuple[Path, Pat
     out, err = capfd.readouterr()
     assert err == "airtool: interrupted after 1 of 3\n"
     assert out.count("\n") == 2
+
+
+def test_pictures_larger_than_allowed_are_refused_by_an_option_that_is_there(
+    folders: tuple[Path, Path], weights: Path, tmp_path: Path, capfd
+) -> None:
+    lq, gt = map(str, folders)
+    question = ["evaluate", "--pairs", lq, gt, "--weights", str(weights), "--device", "cpu", "-q"]
+    question += ["--keep", str(tmp_path / "kept"), "--limit", "1"]
+    for command in (question, ["evaluate", "--results", lq, "--gt", gt, "-q", "--limit", "1"]):
+        assert main([*command, "--max-pixels", "5119"]) == 1
+        assert "has 80x64 pixels, and 5119 pixels are allowed: scale it down, or raise --max-pixels" in (
+            capfd.readouterr().err
+        )
+        assert main([*command, "--max-pixels", "5120"]) == 0
+    shutil.copytree(gt, tmp_path / "Rain100L/rainy")
+    for index, path in enumerate(sorted(Path(gt).glob("*.png"))):
+        shutil.copy(path, tmp_path / f"Rain100L/norain-{index:03}.png")
+        shutil.copy(path, tmp_path / f"Rain100L/rainy/rain-{index:03}.png")
+    check = ["evaluate", "--check", str(tmp_path / "Rain100L"), "--bench", "rain100l", "-q"]
+    bench = ["evaluate", "--bench", "rain100l", "--data", str(tmp_path), "--input-only", "-q"]
+    for command in (check, bench):
+        main([*command, "--max-pixels", "5119"])
+        done = capfd.readouterr()
+        assert "raise --max-pixels" in done.out + done.err
+        main([*command, "--max-pixels", "5120"])
+        done = capfd.readouterr()
+        assert "raise --max-pixels" not in done.out + done.err
+    assert main(["evaluate", "--list", "--max-pixels", "5120"]) == 2
