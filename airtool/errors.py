@@ -1,4 +1,4 @@
-"""The errors that a user can cause, each with a one-line message that names the remedy."""
+"""The errors that a user can cause, each with a one-line message that names the remedy, and what to say of others."""
 
 
 class AirtoolError(Exception):
@@ -18,6 +18,21 @@ class OutputError(AirtoolError):
 
 class PictureError(AirtoolError):
     """One picture cannot be read, restored or written. A batch reports it and goes on."""
+
+
+def reason(error: Exception, name: str, *others: str) -> str:
+    """Why one picture failed, in one line that names it: whatever went wrong, the batch goes on.
+
+    name: the picture as the user knows it. others: further files by which the message may know it.
+    """
+    if isinstance(error, AirtoolError):
+        # Errors of the network know the picture only as pixels.
+        named = any(each in str(error) for each in (name, *others))
+        return str(error) if named else f"{name}: {error}"
+    if isinstance(error, MemoryError):
+        return f"{name}: not enough memory for this picture: free some, or make it smaller"
+    first, _, _ = str(error).partition("\n")  # errors of a GPU go on with advice on debugging
+    return f"{name}: unexpected {type(error).__name__}: {first}"
 
 
 def missing_extra(what: str, extra: str, also: str = "") -> str:

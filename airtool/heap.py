@@ -16,9 +16,10 @@ def keep_heap() -> None:
     By default every large tensor is mapped anew and handed back, and on a CPU the kernel spends as much time on
     clearing its pages as the layer on computing: a network takes up to 1.3 times as long (`docs/speed.md`). The process
     then holds on to the largest amount that it ever used at once, until `return_heap`. Does nothing where the
-    C library is another one.
+    C library is another one, nor under a limit of addresses (`ulimit -v`): kept ones would be lacking for all that is
+    mapped elsewhere, such as oneDNN's code and the stacks of threads, even with smaller tiles.
     """
-    if (mallopt := _function("mallopt")) is not None:
+    if (mallopt := _function("mallopt")) is not None and not _limited():
         mallopt(MMAP_MAX, 0)
         mallopt(TRIM_THRESHOLD, NEVER)
 
@@ -38,6 +39,13 @@ def return_heap() -> None:
     """Hand back what is kept and not in use; the kernel has to clear it again when it is wanted."""
     if (trim := _function("malloc_trim")) is not None:
         trim(0)
+
+
+def _limited() -> bool:
+    """Whether the process may have only so many addresses. Asked on Linux only."""
+    import resource  # not there on Windows
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def _function(name: str) -> Any:

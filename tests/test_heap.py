@@ -75,6 +75,12 @@ def test_a_kept_heap_is_not_mapped_again() -> None:
 
 
 @glibc
+def test_nothing_is_kept_where_addresses_are_scarce() -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 36, resource.RLIM_INFINITY))\n"
+    assert faults("keep", limit + SCRIPT) > faults("leave") / 2
+
+
+@glibc
 def test_a_thread_keeps_what_it_freed_when_the_heap_is_shared() -> None:
     assert faults("share", THREAD) < faults("own", THREAD) / 10
 

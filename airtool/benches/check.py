@@ -5,12 +5,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from airtool.benches.folders import Found
 from airtool.benches.run import odd_sizes
-from airtool.errors import AirtoolError
-from airtool.images.decode import read
+from airtool.errors import reason
 from airtool.images.discover import Source
+from airtool.images.names import shown
+from airtool.images.reader import Reader
 
 WORKERS = 4
 """Pictures decoded at a time, at most: bounds the memory."""
@@ -58,10 +60,17 @@ def pictures(found: Found) -> list[Source]:
     return list({source.path: source for pair in found.pairs for source in (pair.ground_truth, pair.degraded)}.values())
 
 
-def check(found: Found, watch: Callable[[Iterable[Look], int], Iterable[Look]] = lambda looks, total: looks) -> Checked:
-    """Read every picture in the pairs of a set. `watch` passes on what is seen and may show it."""
+def check(
+    found: Found,
+    watch: Callable[[Iterable[Look], int], Iterable[Look]] = lambda looks, total: looks,
+    reader: Reader | None = None,
+) -> Checked:
+    """Read every picture in the pairs of a set.
+
+    watch: passes on what is seen and may show it. reader: what opens the pictures, within its limits.
+    """
     sources = pictures(found)
-    seen = {look.source.path: look for look in watch(_looks(sources), len(sources))}
+    seen = {look.source.path: look for look in watch(_looks(sources, reader or Reader()), len(sources))}
     truths = list({pair.ground_truth.path: pair.ground_truth for pair in found.pairs}.values())
     groups: dict[bytes, list[str]] = {}
     for truth in truths:
@@ -81,17 +90,17 @@ def check(found: Found, watch: Callable[[Iterable[Look], int], Iterable[Look]] =
     )
 
 
-def _looks(sources: list[Source]) -> Iterator[Look]:
+def _looks(sources: list[Source], reader: Reader) -> Iterator[Look]:
     with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1), thread_name_prefix="check") as pool:
-        yield from pool.map(_look, sources)
+        yield from pool.map(partial(_look, reader=reader), sources)
 
 
-def _look(source: Source) -> Look:
+def _look(source: Source, reader: Reader) -> Look:
     assert source.path is not None
     try:
-        rgb = read(source.path).rgb
-    except AirtoolError as error:
-        return Look(source, None, b"", str(error))
+        rgb = reader.read(source.path).rgb
+    except Exception as error:
+        return Look(source, None, b"", reason(error, shown(source.path)))
     digest = hashlib.blake2b(repr(rgb.shape).encode(), digest_size=16)
     digest.update(rgb.data)
     return Look(source, (rgb.shape[1], rgb.shape[0]), digest.digest(), None)

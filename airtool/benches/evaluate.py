@@ -9,23 +9,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from airtool.benches.kept import Kept
+from airtool.benches.kept import Kept, Made
 from airtool.benches.noise import NoiseProtocol
 from airtool.benches.pairs import Pair, Pairing, pair_paths, pair_sources
 from airtool.benches.scorers import Scorer
 from airtool.benches.scoring import Measured, Scoring
 from airtool.degradations.batch import degrade_picture
 from airtool.degradations.compose import Step, parse_steps
-from airtool.errors import AirtoolError, PictureError, UsageError
-from airtool.images.decode import read
+from airtool.errors import AirtoolError, OutputError, PictureError, UsageError, reason
 from airtool.images.discover import STDIN, Source, search
 from airtool.images.names import shown
 from airtool.images.picture import Picture
+from airtool.images.reader import Reader
 from airtool.images.remote import local
 from airtool.metrics import protocols as metrics
 from airtool.metrics.protocols import Pixels
 from airtool.reports.gallery import Gallery
-from airtool.reports.record import Evaluation, Failure, PictureResult, Question, Score, Stage
+from airtool.reports.record import Evaluation, Failure, PictureResult, Question, Score, Stage, Treatment
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,25 @@ Watch = Callable[[Iterable[Outcome], int], Iterable[Outcome]]
 """Passes on the outcomes as they come, of which there will be so many; may show them."""
 
 
+class Restored(Protocol):
+    """What became of a picture: an `airtool.engine.session.Restored`."""
+
+    @property
+    def picture(self) -> Picture:
+        """With restored colours of the same shape, type and range."""
+        ...
+
+    @property
+    def treatment(self) -> Treatment:
+        """How it was restored."""
+        ...
+
+
 class Restorer(Protocol):
     """What can restore pictures and say how: an `airtool.engine.session.Session`."""
 
-    def restore_picture(self, picture: Picture) -> Picture:
-        """The picture with restored colours of the same shape, type and range; raises PictureError without a name."""
+    def restore(self, picture: Picture) -> Restored:
+        """Raises PictureError without a name."""
         ...
 
     def describe(self) -> Mapping[str, Any]:
@@ -151,6 +165,7 @@ def evaluate(
     scorers: Sequence[Scorer] = (),
     reuse: Kept | None = None,
     batch: int = 1,
+    reader: Reader | None = None,
 ) -> Evaluation:
     """Measure every pair of a task under every protocol.
 
@@ -160,12 +175,15 @@ def evaluate(
     picture that cannot be read, restored or measured becomes a `Failure`, and the rest is measured; one that cannot be
     kept, or has no value of one of the further metrics (`scorers`), has its figures and a `Failure`. gallery: is
     offered every measured picture, to keep previews of a few. batch: as for `airtool.benches.scoring.Scoring`.
+    reader: what opens the pictures, within its limits. Ctrl-C ends it early without an exception: the evaluation then
+    holds what was measured before, and says so.
     """
     scoring = Scoring(scorers, batch)
-    work = _outcomes(task, protocols, restorer, gallery, scoring, reuse)
-    outcomes = list(watch(work, len(task.pairs)))
+    work = _outcomes(task, protocols, restorer, gallery, scoring, reuse, reader or Reader())
+    outcomes, interrupted = gathered(watch(work, len(task.pairs)))
+    question = task.question if reuse is None else replace(task.question, stored=reuse.statement)
     return Evaluation(
-        question=task.question if reuse is None else replace(task.question, stored=reuse.statement),
+        question=cut_short(question, outcomes, len(task.pairs)) if interrupted else question,
         protocols={protocol.name: protocol.statement for protocol in protocols},
         stages=(task.given,) if restorer is None else ("input", "restored"),
         restoration=None if restorer is None else restorer.describe(),
@@ -173,7 +191,25 @@ def evaluate(
         failures=(*(failure for outcome in outcomes for failure in outcome.failures), *task.left),
         metrics=tuple(scorer.metric for scorer in scorers),
         of_sets=scoring.of_sets(),
+        interrupted=interrupted,
     )
+
+
+def gathered(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], bool]:
+    """All outcomes, or those before Ctrl-C and True."""
+    found: list[Outcome] = []
+    try:
+        for outcome in outcomes:
+            found.append(outcome)  # noqa: PERF402 - those before an interruption are to be had
+    except KeyboardInterrupt:
+        return found, True
+    return found, False
+
+
+def cut_short(question: Question, outcomes: Sequence[Outcome], total: int) -> Question:
+    """The question of an interrupted run, which says that its figures are a sample. total: pictures asked for."""
+    measured = sum(outcome.result is not None for outcome in outcomes)
+    return replace(question, sample=f"a sample: interrupted after {measured} of {total} pictures")
 
 
 def _outcomes(
@@ -183,15 +219,16 @@ def _outcomes(
     gallery: Gallery | None,
     scoring: Scoring,
     reuse: Kept | None,
+    reader: Reader,
 ) -> Iterator[Outcome]:
     for pair in task.pairs:
         try:
-            done = scoring.add(_measure(task, pair, protocols, restorer, reuse))
-        except AirtoolError as error:
-            failure = Failure(pair.name, str(error))
-        except MemoryError:
-            name = shown(_path(pair.degraded))
-            failure = Failure(pair.name, f"{name}: not enough memory to measure it; close other programs")
+            done = scoring.add(_measure(task, pair, protocols, restorer, reuse, reader))
+        except OutputError:
+            raise
+        except Exception as error:
+            files = (shown(_path(source)) for source in (pair.degraded, pair.ground_truth))
+            failure = Failure(pair.name, reason(error, *files))
         else:
             yield from finished(done, gallery)
             continue
@@ -216,10 +253,11 @@ def _measure(
     protocols: Sequence[metrics.Protocol],
     restorer: Restorer | None,
     reuse: Kept | None,
+    reader: Reader,
 ) -> Measured:
     """The figures of one pair but for the further metrics."""
-    ground_truth = read(_path(pair.ground_truth)).rgb
-    given = read(_path(pair.degraded))
+    ground_truth = reader.read(_path(pair.ground_truth)).rgb
+    given = reader.read(_path(pair.degraded))
     name = shown(_path(pair.degraded))
     if given.rgb.shape != ground_truth.shape and task.crop:
         given, ground_truth = _middle(given, ground_truth)
@@ -232,32 +270,30 @@ def _measure(
                 given = given.with_rgb(task.noise.stored(given.rgb))
     scores = {task.given: _scores(given.rgb, ground_truth, protocols)}
     views = {task.given: given.rgb}
-    seconds = None
+    height, width = ground_truth.shape[:2]
+    result = PictureResult(pair.name, width, height, None, scores)
     problems: list[str] = []
     if restorer is not None:
-        restored, seconds, problems = _restored(pair.name, name, given, restorer, reuse)
+        made, problems = _restored(pair.name, name, given, restorer, reuse)
         with naming(f"{name}, restored"):
-            scores["restored"] = _scores(restored.rgb, ground_truth, protocols)
-        views["restored"] = restored.rgb
-    height, width = ground_truth.shape[:2]
-    return Measured(PictureResult(pair.name, width, height, seconds, scores), name, views, ground_truth, problems)
+            scores["restored"] = _scores(made.picture.rgb, ground_truth, protocols)
+        views["restored"] = made.picture.rgb
+        result = replace(result, seconds=made.seconds, treatment=made.treatment)
+    return Measured(result, name, views, ground_truth, problems)
 
 
-def _restored(
-    key: str, name: str, given: Picture, restorer: Restorer, reuse: Kept | None
-) -> tuple[Picture, float, list[str]]:
-    """A picture restored now or earlier, the seconds that it took, and why it could not be kept, if so."""
+def _restored(key: str, name: str, given: Picture, restorer: Restorer, reuse: Kept | None) -> tuple[Made, list[str]]:
+    """A picture restored now or earlier, and why it could not be kept, if so."""
     if reuse is not None and (found := reuse.find(key, given)) is not None:
-        return *found, []
+        return found, []
     start = time.perf_counter()
     with naming(name):
-        restored = restorer.restore_picture(given)
-    seconds = time.perf_counter() - start
+        restored = restorer.restore(given)
+    made = Made(restored.picture, time.perf_counter() - start, restored.treatment)
     if reuse is None:
-        return restored, seconds, []
+        return made, []
     with naming(f"{name}, restored"):
-        stored, problems = reuse.add(key, given, restored, seconds)
-    return stored, seconds, problems
+        return reuse.add(key, given, made)
 
 
 def _middle(given: Picture, ground_truth: Pixels) -> tuple[Picture, Pixels]:
@@ -300,5 +336,7 @@ def naming(picture: str, remedy: str = "") -> Iterator[None]:
     """Put the name of a picture before the message of an error that does not know it, and a remedy after it."""
     try:
         yield
+    except OutputError:
+        raise
     except AirtoolError as error:
         raise PictureError(f"{picture}: {error}{remedy}") from error

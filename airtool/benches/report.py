@@ -19,13 +19,18 @@ from airtool.reports.words import better
 
 
 def benches_payload(
-    evaluations: Sequence[Evaluation], missing: Sequence[Missing], compared: Sequence[Versus]
+    evaluations: Sequence[Evaluation],
+    missing: Sequence[Missing],
+    compared: Sequence[Versus],
+    *,
+    interrupted: bool = False,
 ) -> dict[str, Any]:
     """Several evaluations for `airtool.reports.writers.write_json`; a single one as by `payload`."""
     if len(evaluations) == 1 and not missing:
         return payload(evaluations[0])
     return {
         "command": "evaluate",
+        "interrupted": interrupted,
         "benches": [payload(evaluation) for evaluation in evaluations],
         "differences": compared,
         "missing": missing,

@@ -111,6 +111,8 @@ def judged(planned: Planned, evaluation: Evaluation) -> Evaluation:
     """
     reasons, official = [], planned.set.pictures
     measured = len(evaluation.results)
+    if evaluation.interrupted:
+        reasons.append("the run was interrupted")
     if official is None:
         reasons.append(f"how many pictures the official set has is not recorded; {measured} were measured")
     elif measured != official:

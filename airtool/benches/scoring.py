@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from airtool.benches.scorers import Scorer
-from airtool.errors import AirtoolError
+from airtool.errors import reason
 from airtool.metrics.aggregate import Aggregate
 from airtool.metrics.frechet import Features, InceptionFeatures, frechet_distance
 from airtool.metrics.perceptual import PerceptualMetric
@@ -109,18 +109,15 @@ def _each(
     if len(done) > 1:
         try:
             return list(compute(done))
-        except (AirtoolError, MemoryError):
+        except Exception:
             pass  # one of them is at fault, or the metric takes one at a time
     found: list[Value | None] = []
     for each in done:
         name = each.name if stage == "given" else f"{each.name}, {stage or 'ground truth'}"
         try:
             found += compute([each])
-        except AirtoolError as error:
-            each.problems.append(f"{name}: {error}")
-            found.append(None)
-        except MemoryError:
-            each.problems.append(f"{name}: not enough memory to measure it; close other programs")
+        except Exception as error:
+            each.problems.append(reason(error, name))
             found.append(None)
     return found
 

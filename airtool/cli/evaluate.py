@@ -9,6 +9,7 @@ import typer
 
 from airtool.cli.console import say, warn
 from airtool.cli.evaluate_bench import BenchOption, BenchRequest, DataOption, NoiseOption, run_benches
+from airtool.cli.evaluate_end import conclude
 from airtool.cli.evaluate_methods import parse_methods
 from airtool.cli.evaluate_metrics import (
     MetricBatchOption,
@@ -20,6 +21,7 @@ from airtool.cli.evaluate_metrics import (
     run_unreferenced,
 )
 from airtool.cli.evaluate_sets import CheckOption, ListOption, check_data, list_benches
+from airtool.cli.options import MaxPixels
 from airtool.cli.outputs import say_passed_over
 from airtool.cli.progress import track
 from airtool.cli.reports import Reports
@@ -74,6 +76,7 @@ def evaluate(
         str | None,
         typer.Option(metavar="crop", help="Cut pairs of unequal size to their shared middle.", rich_help_panel=WHAT),
     ] = None,
+    max_pixels: MaxPixels = None,
     bench: BenchOption = None,
     data: DataOption = None,
     list_sets: ListOption = False,
@@ -189,6 +192,8 @@ def evaluate(
     from airtool.benches.noise import parse_noise_protocol
     from airtool.benches.pairs import LISTED
     from airtool.engine.settings import Settings, parse_precision, parse_tile
+    from airtool.images.limits import parse_max_pixels
+    from airtool.images.reader import Reader
     from airtool.metrics.protocols import parse_protocols
     from airtool.reports.compare import compare
     from airtool.reports.gallery import Gallery
@@ -204,6 +209,7 @@ def evaluate(
     if degrade is None and (results is not None or input_only):
         _refuse({"--seed": seed}, "here, where nothing is drawn")
     chosen = parse_protocols(protocol or "rgb")
+    reader = Reader(parse_max_pixels(max_pixels))
     reports = Reports(json, csv, csv_summary, markdown, html)
     reports.check(compare_with)
     asked = {"--pairs": pairs, "--results": results, "--degrade": degrade}
@@ -216,9 +222,9 @@ def evaluate(
         others |= {"--metric": metric or None}
         if check is not None:
             _refuse({**others, "--list": list_sets or None}, "with --check, which only looks")
-            check_data(check, bench, reports, quiet)
+            check_data(check, bench, reports, quiet, reader)
         else:
-            _refuse({**others, "--bench": bench}, "with --list, which only lists")
+            _refuse({**others, "--bench": bench, "--max-pixels": max_pixels}, "with --list, which only lists")
             list_benches(reports)
         return
     if align not in (None, "crop"):
@@ -233,21 +239,23 @@ def evaluate(
 
     if no_reference is not None:
         _refuse({**others, "--bench": bench, **referenced}, "with --no-reference, which only scores pictures")
-        run_unreferenced(no_reference, further, limit, reports, compare_with, watch, quiet)
+        run_unreferenced(no_reference, further, limit, reports, compare_with, watch, reader, quiet)
         return
     methods = None
     if results is None and not input_only:
+        side = parse_tile(tile or "auto")
         how = Settings(
             device or "auto",
             parse_precision(precision or "auto"),
-            parse_tile(tile or "auto"),
+            side,
             seed or 0,
             self_ensemble=1 if self_ensemble is None else self_ensemble,
+            may_shrink=side != 0,  # figures said to be of whole pictures are of nothing else
         )
         methods = parse_methods(method, weights, preset, how, degradation)
     if bench is not None:
         _refuse({**others, "--compare-with": compare_with}, "with --bench")
-        request = BenchRequest(bench, data, protocol, noise, limit, align is not None, keep, further, quiet)
+        request = BenchRequest(bench, data, protocol, noise, limit, align is not None, keep, further, reader, quiet)
         run_benches(request, reports, methods, watch)
         return
     if methods is not None and len(methods.names) > 1:
@@ -271,15 +279,21 @@ def evaluate(
     restorer = None if methods is None else methods.open(methods.names[0])
     kept = None
     if keep is not None and restorer is not None:
-        kept = Kept(targets, Path(keep), identity(None, task.question, restorer.describe()))
-    evaluation = measure(task, chosen, restorer, watch, gallery, scorers, kept, further.batch)
+        kept = Kept(targets, Path(keep), identity(None, task.question, restorer.describe()), reader)
+    evaluation = measure(task, chosen, restorer, watch, gallery, scorers, kept, further.batch, reader)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
     reports.write(evaluation, gallery)
     if keep is not None:
         say(f"restored pictures are in {keep}", quiet)
-    if not evaluation.complete:
-        raise typer.Exit(1)
+    conclude(
+        evaluation.complete,
+        evaluation.interrupted,
+        len(evaluation.results),
+        len(task.pairs),
+        restores=restorer is not None,
+        keep=keep is not None,
+    )
 
 
 def _task(

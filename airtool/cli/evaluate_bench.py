@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.evaluate_end import conclude
 from airtool.cli.evaluate_methods import MethodRequest
 from airtool.cli.evaluate_metrics import MetricRequest
 from airtool.cli.evaluate_sets import PANEL
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airtool.benches.noise import NoiseProtocol
     from airtool.benches.run import Missing, Planned
     from airtool.benches.scorers import Scorer
+    from airtool.images.reader import Reader
     from airtool.metrics.protocols import Protocol
     from airtool.reports.gallery import Gallery
     from airtool.reports.record import Evaluation, Stage
@@ -59,10 +61,11 @@ class BenchRequest:
     crop: bool
     keep: str | None
     metrics: MetricRequest
+    reader: "Reader"
     quiet: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each its own, as a key
 class Job:
     """One method on one benchmark."""
 
@@ -80,8 +83,9 @@ def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest 
 
     methods: None to measure the inputs alone. One method at a time is in memory, and of its pictures one. Raises
     typer.Exit(1) when a set, a metric or one of several methods was missing or a picture failed; the rest is measured.
+    Raises typer.Exit(130) after an interruption; what was measured before is reported.
     """
-    from airtool.benches.run import Missing, plan_benches
+    from airtool.benches.run import plan_benches
     from airtool.reports.several import differences, method_of
     from airtool.reports.tables import print_evaluation, print_several
 
@@ -97,7 +101,57 @@ def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest 
     scorers = request.metrics.open() if planned else ()
     if methods is not None and planned and several:
         methods.check_device()
-    measured: list[tuple[Evaluation, Gallery | None]] = []
+    measured: dict[Job, tuple[Evaluation, Gallery | None]] = {}
+    interrupted = False
+    try:
+        for job, evaluation, gallery in _evaluations(request, reports, methods, work, scorers, watch, missing):
+            interrupted = evaluation.interrupted
+            if interrupted and not evaluation.results:
+                break
+            measured[job] = evaluation, gallery
+            if not reports.to_stdout:
+                mark = ": A SAMPLE, NOT THE BENCHMARK" if evaluation.question.sample else ""
+                print(f"{evaluation.question.bench}{f', {method_of(evaluation)}' if several else ''}{mark}")
+                print_evaluation(evaluation, sys.stdout)
+            if interrupted:
+                break
+    except KeyboardInterrupt:  # between two sets
+        interrupted = True
+    if interrupted:
+        missing += _not_reached(work, measured, missing)
+    order = [each.bench.title for each in planned]
+    found = sorted(measured.values(), key=lambda each: order.index(each[0].question.bench or ""))
+    evaluations = [evaluation for evaluation, _ in found]
+    compared = differences(evaluations)
+    if len(evaluations) > 1 and not reports.to_stdout:
+        print_several(evaluations, compared, sys.stdout)
+    galleries = [gallery for _, gallery in found if gallery is not None]
+    _write(reports, evaluations, missing, compared, galleries, interrupted=interrupted)
+    if request.keep is not None and evaluations:
+        say(f"restored pictures are in {request.keep}", request.quiet)
+    conclude(
+        not missing and all(evaluation.complete for evaluation in evaluations),
+        interrupted,
+        sum(len(evaluation.results) for evaluation in evaluations),
+        sum(len(job.planned.task.pairs) for jobs in work.values() for job in jobs),
+        restores=methods is not None,
+        keep=request.keep is not None,
+    )
+
+
+def _evaluations(
+    request: BenchRequest,
+    reports: Reports,
+    methods: MethodRequest | None,
+    work: "Mapping[str | None, Sequence[Job]]",
+    scorers: "Sequence[Scorer]",
+    watch: "Watch",
+    missing: "list[Missing]",
+) -> "Iterator[tuple[Job, Evaluation, Gallery | None]]":
+    """What is measured, job by job; `missing` gets what cannot be."""
+    from airtool.benches.run import Missing
+
+    several = len(work) > 1
     for name, jobs in work.items():
         restorer = None
         try:
@@ -110,29 +164,31 @@ def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest 
             missing += [Missing(job.planned.bench.name, str(error), name) for job in jobs]
             continue
         for job in jobs:
-            gallery = _gallery(reports, job, len(planned) * len(names) > 1)
+            gallery = _gallery(reports, job, len(jobs) * len(work) > 1)
             try:
-                evaluation = _measured(job, restorer, scorers, gallery, watch, request.metrics.batch, request.quiet)
+                evaluation = _measured(job, restorer, scorers, gallery, watch, request)
             except AirtoolError as error:  # what is kept is of another run; no picture is the reason
                 warn(error)
                 missing.append(Missing(job.planned.bench.name, str(error), name))
                 continue
-            measured.append((evaluation, gallery))
-            if not reports.to_stdout:
-                mark = ": A SAMPLE, NOT THE BENCHMARK" if evaluation.question.sample else ""
-                print(f"{evaluation.question.bench}{f', {method_of(evaluation)}' if several else ''}{mark}")
-                print_evaluation(evaluation, sys.stdout)
-    order = [each.bench.title for each in planned]
-    measured.sort(key=lambda each: order.index(each[0].question.bench or ""))
-    evaluations = [evaluation for evaluation, _ in measured]
-    compared = differences(evaluations)
-    if len(evaluations) > 1 and not reports.to_stdout:
-        print_several(evaluations, compared, sys.stdout)
-    _write(reports, evaluations, missing, compared, [gallery for _, gallery in measured if gallery is not None])
-    if request.keep is not None and evaluations:
-        say(f"restored pictures are in {request.keep}", request.quiet)
-    if missing or not all(evaluation.complete for evaluation in evaluations):
-        raise typer.Exit(1)
+            yield job, evaluation, gallery
+
+
+def _not_reached(
+    work: "Mapping[str | None, Sequence[Job]]", measured: "Collection[Job]", missing: "Sequence[Missing]"
+) -> "list[Missing]":
+    """The jobs of an interrupted run that have no figures."""
+    from airtool.benches.run import Missing
+
+    known = {(each.bench, each.method) for each in missing}
+    known |= {(job.planned.bench.name, job.method) for job in measured}
+    names = [(job.planned.bench.name, job.method) for jobs in work.values() for job in jobs]
+    why = "interrupted before it was measured"
+    return [
+        Missing(bench, why if method else f"{bench}: {why}", method)
+        for bench, method in names
+        if (bench, method) not in known
+    ]
 
 
 def _jobs(request: BenchRequest, planned: "list[Planned]", method: str | None, several: bool) -> list[Job]:
@@ -160,8 +216,7 @@ def _measured(
     scorers: "Sequence[Scorer]",
     gallery: "Gallery | None",
     watch: "Watch",
-    batch: int,
-    quiet: bool,
+    request: BenchRequest,
 ) -> "Evaluation":
     """The evaluation of one job. Raises AirtoolError when the folder of kept pictures is not for this measurement."""
     from airtool.benches.evaluate import evaluate
@@ -172,10 +227,11 @@ def _measured(
     reuse = None
     if restorer is not None and job.folder is not None:
         made_with = identity(bench.bench.name, bench.task.question, restorer.describe())
-        reuse = Kept(job.targets, job.folder, made_with)
+        reuse = Kept(job.targets, job.folder, made_with, request.reader)
     by = "" if job.method is None else f", {job.method}"
-    say(f"{bench.bench.name}{by}: {len(bench.task.pairs)} pictures in {bench.found.folder}", quiet)
-    done = evaluate(bench.task, job.protocols, restorer, watch, gallery, scorers, reuse, batch)
+    say(f"{bench.bench.name}{by}: {len(bench.task.pairs)} pictures in {bench.found.folder}", request.quiet)
+    batch, reader = request.metrics.batch, request.reader
+    done = evaluate(bench.task, job.protocols, restorer, watch, gallery, scorers, reuse, batch, reader)
     for failure in left_over(bench.found):
         warn(failure.reason)
     return judged(bench, done)
@@ -199,12 +255,14 @@ def _write(
     missing: "list[Missing]",
     compared: "list[Versus]",
     galleries: "list[Gallery]",
+    *,
+    interrupted: bool,
 ) -> None:
     from airtool.benches.report import benches_csv, benches_markdown, benches_payload, benches_summary
     from airtool.reports.writers import write_csv, write_json, write_text
 
     if reports.json is not None:
-        write_json(reports.json, benches_payload(evaluations, missing, compared))
+        write_json(reports.json, benches_payload(evaluations, missing, compared, interrupted=interrupted))
     if reports.csv is not None:
         write_csv(reports.csv, *benches_csv(evaluations, missing))
     if reports.csv_summary is not None:

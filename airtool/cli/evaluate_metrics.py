@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airtool.cli.console import warn
+from airtool.cli.evaluate_end import conclude
 from airtool.cli.outputs import say_passed_over
 from airtool.cli.reports import Reports
 from airtool.errors import UsageError
@@ -14,6 +15,7 @@ from airtool.errors import UsageError
 if TYPE_CHECKING:
     from airtool.benches.evaluate import Watch
     from airtool.benches.scorers import Scorer
+    from airtool.images.reader import Reader
 
 PANEL = "Further metrics"
 
@@ -105,6 +107,7 @@ def run_unreferenced(
     reports: Reports,
     compare_with: str | None,
     watch: "Watch",
+    reader: "Reader",
     quiet: bool,
 ) -> None:
     """Score pictures without ground truths.
@@ -124,9 +127,9 @@ def run_unreferenced(
     metrics = [scorer.metric for scorer in scorers]
     earlier = None if compare_with is None else read_earlier(compare_with, {}, metrics)
     gallery = Gallery("given", yardstick([], metrics)) if reports.html is not None else None
-    evaluation = evaluate_unreferenced(question, sources, scorers, watch, gallery, request.batch)
+    evaluation = evaluate_unreferenced(question, sources, scorers, watch, gallery, request.batch, reader)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
     reports.write(evaluation, gallery)
-    if not evaluation.complete:
-        raise typer.Exit(1)
+    interrupted, measured = evaluation.interrupted, len(evaluation.results)
+    conclude(evaluation.complete, interrupted, measured, len(sources), restores=False, keep=False)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from airtool.benches.check import Checked
+    from airtool.images.reader import Reader
 
 PANEL = "Benchmark sets"
 
@@ -60,7 +61,7 @@ def _names(benches: list[str]) -> str:
     return ", ".join(benches[:3]) + more
 
 
-def check_data(data: str, names: str | None, reports: Reports, quiet: bool) -> None:
+def check_data(data: str, names: str | None, reports: Reports, quiet: bool, reader: "Reader") -> None:
     """Print what is in a folder: every set that is recognised, or those of `names` alone."""
     from airtool.benches.check import check
     from airtool.benches.folders import locate, locate_all
@@ -79,7 +80,7 @@ def check_data(data: str, names: str | None, reports: Reports, quiet: bool) -> N
         raise UsageError(
             f"no benchmark set recognised below {data}; --list --json - tells what their folders are called"
         )
-    checked = [check(each, lambda looks, total: track(looks, total, "checked", quiet)) for each in found]
+    checked = [check(each, lambda looks, total: track(looks, total, "checked", quiet), reader) for each in found]
     if reports.json is not None:
         write_json(reports.json, [_checked_facts(each) for each in checked])
     else:

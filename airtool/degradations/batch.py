@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from airtool.degradations.compose import Step, compose, picture_rng
-from airtool.errors import AirtoolError, OutputError, PictureError
+from airtool.errors import AirtoolError, OutputError, PictureError, reason
 from airtool.images.encode import encode, lossy_changes
 from airtool.images.files import write_atomic
 from airtool.images.names import shown
@@ -109,14 +109,14 @@ def _attempt(
 ) -> Outcome:
     try:
         return _degrade(reader, job, standard_input, steps, seed, quality, overwrite)
-    except OutputError:
+    except (OutputError, BrokenPipeError):
         raise
-    except AirtoolError as error:
-        return Failed(job, str(error))
     except MemoryError:
         return Failed(job, f"{source_name(job)}: not enough memory; try --workers 1")
     except cv2.error as error:
         return Failed(job, f"{source_name(job)}: OpenCV cannot handle it ({error.err})")
+    except Exception as error:
+        return Failed(job, reason(error, source_name(job), shown(job.target or "standard output")))
 
 
 def _degrade(

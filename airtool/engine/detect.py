@@ -15,7 +15,8 @@ from airtool.engine.device import pick_device, threads
 from airtool.engine.forward import reproducible
 from airtool.engine.tiles import Pixels
 from airtool.engine.tone import average, copy_size
-from airtool.errors import AirtoolError
+from airtool.engine.unspoilt import unspoilt
+from airtool.errors import reason
 from airtool.images.discover import Source
 from airtool.images.names import shown
 from airtool.images.reader import Reader
@@ -106,8 +107,8 @@ class Detector:
 
     def probabilities_of(self, seen: "Views") -> dict[str, float]:
         """The same for the views of one picture."""
-        near = self._mean(seen.near)
-        return near if seen.far is None else combined(near, self._mean(seen.far))
+        near = unspoilt(self._mean, seen.near)
+        return near if seen.far is None else combined(near, unspoilt(self._mean, seen.far))
 
     def _mean(self, cut: Pixels) -> dict[str, float]:
         """The mean over crops (N, h, w, 3), with the caution of the weights."""
@@ -229,7 +230,7 @@ def _finding(detector: Detector, name: str, cut: Future[Views]) -> Finding:
     try:
         return Finding(name, detector.probabilities_of(cut.result()))
     except Exception as error:
-        return Finding(name, problem=_reason(name, error))
+        return Finding(name, problem=reason(error, shown(name)))
 
 
 def _name(source: Source) -> str:
@@ -240,13 +241,3 @@ def _cut(reader: Reader, source: Source, data: bytes | None, side: int) -> Views
     """Read one picture and keep what the detector sees of it; runs in a thread."""
     picture = reader.read(source.path) if source.path is not None else reader.decode(data or b"", _name(source))
     return views(picture.rgb, side)
-
-
-def _reason(name: str, error: Exception) -> str:
-    """One line: whatever is wrong with one picture, the others are looked at."""
-    name = shown(name)
-    if isinstance(error, AirtoolError):
-        return str(error) if name in str(error) else f"{name}: {error}"
-    if isinstance(error, MemoryError):
-        return f"{name}: not enough memory for this picture: free some, or make it smaller"
-    return f"{name}: unexpected {type(error).__name__}: {error}"

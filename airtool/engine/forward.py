@@ -13,7 +13,9 @@ from airtool.engine import padding, tone
 from airtool.engine.memory import is_out_of_memory
 from airtool.engine.settings import SMALLEST_TILE
 from airtool.engine.tiles import Pixels, axis, run_tiled
+from airtool.engine.unspoilt import unspoilt
 from airtool.errors import PictureError
+from airtool.heap import return_heap
 from airtool.methods.base import Method, Request
 
 FLIPS = ((), (3,), (2,), (2, 3))
@@ -26,7 +28,7 @@ class Forward:
     method: its network lies on `device` in float32. dtype: bfloat16 computes convolutions and products in it.
     largest: (height, width) in pixels of what may go through the network at once. ensemble: of `FLIPS`, how many
     versions of a piece are restored and averaged (Timofte et al., CVPR 2016, "enhanced prediction"; without its quarter
-    turns, since networks know rain as it falls).
+    turns, since networks know rain as it falls). may_shrink: as `airtool.engine.settings.Settings` has it.
     """
 
     def __init__(
@@ -37,12 +39,15 @@ class Forward:
         dtype: torch.dtype,
         largest: tuple[int, int],
         ensemble: int = 1,
+        *,
+        may_shrink: bool = True,
     ) -> None:
         self.method = method
         self.request = request
         self.device = device
         self.dtype = dtype
         self.flips = FLIPS[:ensemble]
+        self.may_shrink = may_shrink
         self.largest = self._whole_multiples(*largest)
         self.used = (0, 0)
         """(height, width) of the largest piece that went through the network."""
@@ -97,9 +102,9 @@ class Forward:
     def _attempt(self, pixels: Pixels, request: Request) -> Pixels | None:
         """None when the device ran out of memory."""
         try:
-            restored = self._compute(pixels, request, self.dtype)
+            restored = unspoilt(self._compute, pixels, request, self.dtype)
             if restored is None and self.dtype != torch.float32:
-                restored = self._compute(pixels, request, torch.float32)
+                restored = unspoilt(self._compute, pixels, request, torch.float32)
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 return None
@@ -143,9 +148,18 @@ class Forward:
         return self.method.restore(turned, replace(request, place=place)).float().flip(flip)
 
     def _shrink(self, pixels: Pixels) -> None:
-        """Allow only half of `pixels`, across its longer side. Raises PictureError below the smallest tile."""
+        """Allow only half of `pixels`, across its longer side.
+
+        Raises PictureError below the smallest tile, and where nothing may be made smaller.
+        """
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        elif self.device.type == "cpu":
+            return_heap()  # oneDNN cannot use what the failed attempt left there: it maps its code elsewhere
+        if not self.may_shrink:
+            raise PictureError(
+                "does not fit into memory in one piece: free some memory, choose another --device, or leave --tile out"
+            )
         height, width = (min(side, limit) for side, limit in zip(pixels.shape[:2], self.largest, strict=True))
         smaller = self._whole_multiples(*((height // 2, width) if height >= width else (height, width // 2)))
         if self._fits(pixels, smaller):

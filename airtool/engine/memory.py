@@ -1,6 +1,7 @@
 """How large a tile may be."""
 
 import math
+import re
 from pathlib import Path
 
 import torch
@@ -13,6 +14,14 @@ itself (0.3 GiB) and a 25-megapixel picture (0.3 GiB) a process stays below 1.5 
 
 GPU_SHARE = 0.6
 """Part of a GPU's free memory for activations; the rest is for workspaces and fragmentation."""
+
+OUT_OF_MEMORY = re.compile(
+    "not enough memory|can't allocate memory|out of memory|bad_alloc|can't start new thread"
+    "|could not (create|execute) a (primitive|memory( object)?)(?! desc)",
+    re.IGNORECASE,
+)
+"""In messages of PyTorch. oneDNN tells no reason, but that a computation is possible at all has been found out before,
+by its descriptor."""
 
 LARGEST_TILE = 4096 * 4096
 """Pixels. Beyond this, tensors of 128 channels have more elements than 32-bit indices can count."""
@@ -55,13 +64,12 @@ def tile_shape(height: int, width: int, pixels: int, multiple: int) -> tuple[int
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether PyTorch failed for lack of memory: the CPU and MPS allocators raise a plain RuntimeError."""
+    """Whether PyTorch failed for lack of memory: the CPU and MPS allocators, and oneDNN, raise a plain RuntimeError."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     if not isinstance(error, RuntimeError):
         return False
-    text = str(error).lower()
-    return any(words in text for words in ("not enough memory", "can't allocate memory", "out of memory"))
+    return OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def _steady(budget: float) -> int:

@@ -15,7 +15,7 @@ from airtool.engine.compare import Pixels, bare_png, half, side_by_side
 from airtool.engine.manifest import Journal, digest_of
 from airtool.engine.records import Record
 from airtool.engine.tasks import Task
-from airtool.errors import AirtoolError, PictureError
+from airtool.errors import PictureError, reason
 from airtool.images.encode import encode, lossy_changes
 from airtool.images.files import TakenError, write_atomic
 from airtool.images.formats import written_as
@@ -251,18 +251,10 @@ def _open(task: Task, data: bytes | None, reader: Reader) -> Opened:
 def failure(task: Task, error: Exception) -> Record:
     """The record of a picture that could not be restored: whatever went wrong, the batch goes on."""
     name, output = shown(task.name), shown(task.output)
-    if isinstance(error, PictureError):
-        # Errors of the network know the picture only as pixels.
-        message = str(error) if name in str(error) or output in str(error) else f"{name}: {error}"
-    elif isinstance(error, AirtoolError):
-        message = f"{name}: {error}"
-    elif isinstance(error, BrokenPipeError):
+    if isinstance(error, BrokenPipeError):
         message = f"{name}: nobody reads {output} any more"
-    elif isinstance(error, MemoryError):
-        message = f"{name}: not enough memory for this picture: free some, or make it smaller"
     else:
-        first, _, _ = str(error).partition("\n")  # errors of a GPU go on with advice on debugging
-        message = f"{name}: unexpected {type(error).__name__}: {first}"
+        message = reason(error, name, output)
     return Record(task.name, task.output, "failed", message=message)
 
 

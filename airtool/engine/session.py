@@ -22,6 +22,7 @@ from airtool.engine.padding import pad, round_up
 from airtool.engine.passes import passes, seen
 from airtool.engine.settings import Settings, parse_precision
 from airtool.engine.tiles import Pixels
+from airtool.engine.unspoilt import unspoilt
 from airtool.engine.wanted import NOTHING_SAID, Wanted, wanted_from
 from airtool.errors import UsageError
 from airtool.heap import keep_heap, return_heap
@@ -30,6 +31,7 @@ from airtool.images.picture import Picture
 from airtool.methods.autodir.vocabulary import class_of
 from airtool.methods.base import ExplainingMethod, LabelledMethod, Method, PromptedMethod, Request
 from airtool.methods.defusion.instruction import read_pair
+from airtool.reports.record import Treatment
 
 LARGE = 4_000_000
 """Pixels from which on memory is handed back after each picture, before it is encoded: that costs little beside it, and
@@ -53,6 +55,12 @@ class Restored:
     """What the method was asked to remove; empty for blind methods."""
     guessed: bool = False
     """Whether that was worked out from the picture, because nobody had said it."""
+
+    @property
+    def treatment(self) -> Treatment:
+        """The same, but for the pixels and the seconds, for reports."""
+        asked = self.wanted
+        return Treatment(self.tile, asked.degradation, dict(asked.shares), self.guessed, self.notes)
 
 
 class Session:
@@ -212,7 +220,8 @@ class Session:
         if self.referee is None:
             return Wanted(degradation=found.among[:1])
         with reproducible():
-            best = guess(cast(LabelledMethod, self.method), self.referee, rgb, self.device, found.among)
+            labelling = cast(LabelledMethod, self.method)
+            best = unspoilt(guess, labelling, self.referee, rgb, self.device, found.among)
         return Wanted(degradation=(best,))
 
     def _forward(self, rgb: Pixels, wanted: Wanted, seed: int) -> Forward:
@@ -226,7 +235,8 @@ class Session:
         else:
             largest = self.settings.tile, self.settings.tile
         request, ensemble = self._request(wanted, seed), self.settings.self_ensemble
-        return Forward(self.method, request, self.device, self.dtype, largest, ensemble)
+        may_shrink = self.settings.may_shrink
+        return Forward(self.method, request, self.device, self.dtype, largest, ensemble, may_shrink=may_shrink)
 
     def _request(self, wanted: Wanted, seed: int) -> Request:
         return Request(

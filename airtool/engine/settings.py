@@ -42,6 +42,8 @@ class Settings:
     self_ensemble: int = 1
     """1, 2 or 4: how many versions of each piece the network restores, whose results are averaged: itself; also its
     mirror image; also both upside down."""
+    may_shrink: bool = True
+    """Whether pieces are made smaller than `tile` says where memory is short; otherwise the picture fails."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no machine could honour."""

@@ -45,6 +45,22 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Treatment:
+    """How one picture was restored."""
+
+    tile: tuple[int, int] | None = None
+    """(height, width) in pixels of the largest piece that went through the network at once."""
+    degradation: tuple[str, ...] = ()
+    """What the method was asked to remove; empty for blind and for prompted methods."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """The same for a prompted method: weights of the classes, which add up to 1."""
+    guessed: bool = False
+    """Whether that was worked out from the picture."""
+    notes: tuple[str, ...] = ()
+    """What did not go as planned, in words."""
+
+
+@dataclass(frozen=True)
 class PictureResult:
     """One picture that was measured."""
 
@@ -58,6 +74,8 @@ class PictureResult:
     """By stage, then by the protocol's name. Empty where there is no ground truth."""
     metrics: Mapping[Stage, Mapping[str, float]] = field(default_factory=dict)
     """Values of further metrics by stage, then by the metric's name; NaN where one is missing or not defined."""
+    treatment: Treatment | None = None
+    """None where nothing was restored."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +207,8 @@ class Question:
     bench: str | None = None
     """Title of the benchmark whose pictures these are."""
     sample: str | None = None
-    """Why these figures are not the benchmark's, in one sentence; None when they are, or when there is no benchmark."""
+    """Why these figures are not the benchmark's, or not of all pictures asked for, in one sentence; None when they are,
+    or when there is no benchmark."""
     noise_protocol: str | None = None
     """How synthesised inputs were stored, in words; None: float, not quantised."""
     align: str | None = None
@@ -200,7 +219,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One finished run of ``airtool evaluate``."""
+    """One run of ``airtool evaluate``."""
 
     question: Question
     protocols: Mapping[str, str]
@@ -221,6 +240,8 @@ class Evaluation:
     """Further metrics, in the order asked for."""
     of_sets: Mapping[str, Mapping[Stage, Aggregate]] = field(default_factory=dict)
     """The value of all pictures together as `Aggregate.mean`, by metric and stage, for metrics that have such."""
+    interrupted: bool = False
+    """Whether Ctrl-C or SIGTERM ended it early: then these are the figures so far."""
 
     @property
     def judged(self) -> Stage:

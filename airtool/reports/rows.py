@@ -1,6 +1,7 @@
 """An evaluation as data: the object for its JSON, the rows for its CSV files."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from airtool.metrics.aggregate import Aggregate, Interval, Paired
@@ -19,6 +20,7 @@ def payload(evaluation: Evaluation) -> dict[str, Any]:
         "restoration": evaluation.restoration,
         "protocols": evaluation.protocols,
         "notes": notes(evaluation),
+        "interrupted": evaluation.interrupted,
         "measured": len(evaluation.results),
         "failed": len(evaluation.failures),
         "summary": {
@@ -45,6 +47,7 @@ def payload(evaluation: Evaluation) -> dict[str, Any]:
                 "width": result.width,
                 "height": result.height,
                 "seconds": result.seconds,
+                **({} if result.treatment is None else asdict(result.treatment)),
                 **result.scores,
                 **({"metrics": result.metrics} if evaluation.picture_metrics else {}),
             }

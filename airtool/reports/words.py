@@ -1,6 +1,7 @@
 """What the reports for people say alike: figures, intervals, and sentences about a run."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -153,6 +154,9 @@ def notes(evaluation: Evaluation) -> list[str]:
         said.append(question.align)
     if question.stored is not None:
         said.append(question.stored)
+    treatments = [result.treatment for result in evaluation.results if result.treatment is not None]
+    for note, times in Counter(note for treatment in treatments for note in treatment.notes).items():
+        said.append(f"{times} of {len(treatments)}: {note}")
     for protocol, summary in evaluation.summary.items():
         for stage, mean in summary.means.items():
             if mean.identical:

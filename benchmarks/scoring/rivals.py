@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from airtool.engine.session import Restored
 from airtool.images.picture import Picture
 from scoring.classical import Pixels, bilateral, bm3d, bright_median, clahe, gamma, nlm, unsharp
 from scoring.dark_channel import dehaze
@@ -123,6 +124,9 @@ class Applied:
 
     def restore_picture(self, picture: Picture) -> Picture:
         return picture.with_rgb(RIVALS[self.name].restore(picture.rgb, **self.options))
+
+    def restore(self, picture: Picture) -> Restored:
+        return Restored(self.restore_picture(picture), picture.rgb.shape[:2], seconds=0.0, notes=())
 
     def describe(self) -> Mapping[str, Any]:
         return {"method": self.name, "parameters": self.parameters}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from airtool.benches.evaluate import Task, evaluate, task_of_pairs, task_of_results, task_of_synthesis
 from airtool.benches.kept import Kept, identity, plan_kept
+from airtool.engine.session import Restored
 from airtool.errors import PictureError, UsageError
 from airtool.images.picture import Picture
 from airtool.metrics.protocols import parse_protocols
@@ -28,9 +30,10 @@ class Blur:
     def __init__(self) -> None:
         self.seen: list[np.ndarray] = []
 
-    def restore_picture(self, picture: Picture) -> Picture:
+    def restore(self, picture: Picture) -> Restored:
         self.seen.append(picture.rgb.copy())
-        return picture.with_rgb(cv2.GaussianBlur(picture.rgb, (5, 5), 1.0))
+        blurred = picture.with_rgb(cv2.GaussianBlur(picture.rgb, (5, 5), 1.0))
+        return Restored(blurred, picture.rgb.shape[:2], 0.0, ())
 
     def describe(self) -> dict[str, Any]:
         return {"method": "blur", "weights": None}
@@ -39,11 +42,12 @@ class Blur:
 class Stumbling(Blur):
     """Fails on its first picture and returns NaN for its second."""
 
-    def restore_picture(self, picture: Picture) -> Picture:
-        restored = super().restore_picture(picture)
+    def restore(self, picture: Picture) -> Restored:
+        restored = super().restore(picture)
         if len(self.seen) == 1:
             raise PictureError("not enough memory")
-        return restored.with_rgb(restored.rgb * np.float32(math.nan)) if len(self.seen) == 2 else restored
+        rgb = restored.picture.rgb * np.float32(math.nan if len(self.seen) == 2 else 1)
+        return replace(restored, picture=picture.with_rgb(rgb))
 
 
 def kept_in(folder: Path, task: Task, restorer: Blur) -> Kept:
@@ -135,6 +139,33 @@ def test_kept_pictures_replace_nothing_and_mix_with_nothing(folders: tuple[Path,
     with pytest.raises(UsageError, match="not standard output"):
         plan_kept(task.pairs, "-")
     assert (kept / "coffee.png").read_bytes() == b"precious"
+
+
+def test_files_of_others_are_measured_around_and_never_replaced(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (lq, gt), kept = folders, tmp_path / "kept"
+    first = task_of_pairs(str(lq), str(gt), limit=1)
+    (name,) = by_name(evaluate(first, (RGB,), Blur(), reuse=kept_in(kept, first, Blur())))
+    task = task_of_pairs(str(lq), str(gt))
+    others = [pair.name for pair in task.pairs if pair.name != name]
+    (kept / others[0]).parent.mkdir(exist_ok=True)
+    (kept / f"{others[0]}.png").write_bytes(b"mine")
+    reuse = kept_in(kept, task, Blur())
+    (kept / others[1]).parent.mkdir(exist_ok=True)
+    (kept / f"{others[1]}.png").write_bytes(b"mine, and late")
+    evaluation = evaluate(task, (RGB,), Blur(), reuse=reuse)
+    assert len(evaluation.results) == 3
+    assert [failure.picture for failure in evaluation.failures] == others
+    assert all("was not made by airtool" in failure.reason for failure in evaluation.failures)
+    assert (kept / f"{others[0]}.png").read_bytes() == b"mine"
+    assert (kept / f"{others[1]}.png").read_bytes() == b"mine, and late"
+    # A run that was killed between the line and the file: both the old file and the new one are airtool's.
+    Image.fromarray(pixels(lq / f"{name}.webp")[::-1]).save(lq / f"{name}.webp", lossless=True)
+    old = (kept / f"{name}.png").read_bytes()
+    evaluate(first, (RGB,), Blur(), reuse=kept_in(kept, first, Blur()))
+    assert (kept / f"{name}.png").read_bytes() != old
+    (kept / f"{name}.png").write_bytes(old)
+    assert not evaluate(first, (RGB,), Blur(), reuse=kept_in(kept, first, Blur())).failures
+    assert (kept / f"{name}.png").read_bytes() != old
 
 
 def test_figures_survive_when_a_picture_cannot_be_kept(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -81,8 +82,8 @@ def test_an_interrupted_run_over_two_folders_goes_on(
     command += ["--protocol", "ndr", "--keep", str(kept)]
     assert main([*command, "--limit", "2", "--json", "-"]) == 0
     first = json.loads(capfd.readouterr().out)
-    restored, restore = [], Session.restore_picture
-    monkeypatch.setattr(Session, "restore_picture", lambda self, picture: restored.append(1) or restore(self, picture))
+    restored, restore = [], Session.restore
+    monkeypatch.setattr(Session, "restore", lambda self, picture: restored.append(1) or restore(self, picture))
     assert main([*command, "--json", "-"]) == 0
     second = json.loads(capfd.readouterr().out)
     assert len(restored) == 1  # the two that were kept are not restored again
@@ -247,3 +248,120 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(
     assert out == ""
     assert err.count("\n") == 1
     assert said.replace("GT", gt) in err or said in err
+
+
+def test_whole_pictures_or_none_with_tile_off(
+    folders: tuple[Path, Path], weights: Path, tmp_path: Path, capfd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airtool.methods.ndr.method import NDRMethod
+
+    lq, gt, kept = *folders, tmp_path / "kept"
+    with Image.open(lq / "coffee.webp") as small, Image.open(gt / "coffee.png") as clean:
+        small.resize((240, 192)).save(lq / "coffee.webp", lossless=True)
+        clean.resize((240, 192)).save(gt / "coffee.png")
+    restore = NDRMethod.restore
+
+    def short(self, pictures, request):
+        if pictures.shape[2] * pictures.shape[3] > 200 * 150:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        return restore(self, pictures, request)
+
+    monkeypatch.setattr(NDRMethod, "restore", short)
+    command = ["evaluate", "--pairs", str(lq), str(gt), "--weights", str(weights), "--device", "cpu", "-q"]
+    assert main([*command, "--tile", "off", "--keep", str(kept), "--json", "-"]) == 1
+    out, err = capfd.readouterr()
+    report = json.loads(out)
+    assert f"airtool: {lq / 'coffee.webp'}: does not fit into memory in one piece: " in err
+    assert [each["picture"] for each in report["failures"]] == ["coffee"]
+    assert {each["picture"]: each["tile"] for each in report["pictures"]} == {
+        "astronaut": [64, 80],
+        "animals/chelsea": [64, 80],
+    }
+    assert not (kept / "coffee.png").exists()
+    assert '"coffee"' not in (kept / "kept.jsonl").read_text()
+    assert main([*command, "--json", "-"]) == 0
+    report = json.loads(capfd.readouterr().out)
+    notes = {each["picture"]: each["notes"] for each in report["pictures"]}
+    assert "memory was short, tiles were cut down" in notes["coffee"][0]
+    assert not notes["astronaut"]
+    assert f"1 of 3: {notes['coffee'][0]}" in report["notes"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_reports_what_it_has_and_says_how_to_go_on(
+    number: int, code: int, folders: tuple[Path, Path], weights: Path, tmp_path: Path, capfd, monkeypatch
+) -> None:
+    from airtool.engine.session import Session
+
+    lq, gt = folders
+    command = ["evaluate", "--pairs", str(lq), str(gt), "--weights", str(weights), "--device", "cpu", "-q"]
+    restore, seen = Session.restore, []
+
+    def interrupted(self, picture):
+        seen.append(1)
+        if len(seen) == 3:
+            signal.raise_signal(number)
+        return restore(self, picture)
+
+    monkeypatch.setattr(Session, "restore", interrupted)
+    assert main([*command, "--json", str(tmp_path / "figures.json")]) == code
+    out, err = capfd.readouterr()
+    assert err == "airtool: interrupted after 2 of 3; with --keep the same command goes on\n"
+    report = json.loads((tmp_path / "figures.json").read_text())
+    assert (report["interrupted"], report["measured"], report["failed"]) == (True, 2, 0)
+    assert report["settings"]["sample"] == "a sample: interrupted after 2 of 3 pictures"
+    assert report["settings"]["sample"] in out
+    seen.clear()
+    kept = ["--keep", str(tmp_path / "kept"), "--json", "-"]
+    assert main([*command, *kept]) == code
+    assert capfd.readouterr().err == "airtool: interrupted after 2 of 3; the same command goes on\n"
+    assert main([*command, *kept]) == 0
+    report = json.loads(capfd.readouterr().out)
+    assert (report["interrupted"], report["measured"], len(seen)) == (False, 3, 4)
+
+
+def test_an_interrupted_measurement_reports_what_it_has(folders: tuple[Path, Path], capfd, monkeypatch) -> None:
+    from airtool.benches import evaluate
+
+    measure, seen = evaluate._measure, []
+
+    def interrupted(*arguments):
+        seen.append(1)
+        if len(seen) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return measure(*arguments)
+
+    monkeypatch.setattr(evaluate, "_measure", interrupted)
+    lq, gt = map(str, folders)
+    assert main(["evaluate", "--results", lq, "--gt", gt, "--csv", "-", "-q"]) == 130
+    out, err = capfd.readouterr()
+    assert err == "airtool: interrupted after 1 of 3\n"
+    assert out.count("\n") == 2
+
+
+def test_pictures_larger_than_allowed_are_refused_by_an_option_that_is_there(
+    folders: tuple[Path, Path], weights: Path, tmp_path: Path, capfd
+) -> None:
+    lq, gt = map(str, folders)
+    question = ["evaluate", "--pairs", lq, gt, "--weights", str(weights), "--device", "cpu", "-q"]
+    question += ["--keep", str(tmp_path / "kept"), "--limit", "1"]
+    for command in (question, ["evaluate", "--results", lq, "--gt", gt, "-q", "--limit", "1"]):
+        assert main([*command, "--max-pixels", "5119"]) == 1
+        assert "has 80x64 pixels, and 5119 pixels are allowed: scale it down, or raise --max-pixels" in (
+            capfd.readouterr().err
+        )
+        assert main([*command, "--max-pixels", "5120"]) == 0
+    shutil.copytree(gt, tmp_path / "Rain100L/rainy")
+    for index, path in enumerate(sorted(Path(gt).glob("*.png"))):
+        shutil.copy(path, tmp_path / f"Rain100L/norain-{index:03}.png")
+        shutil.copy(path, tmp_path / f"Rain100L/rainy/rain-{index:03}.png")
+    check = ["evaluate", "--check", str(tmp_path / "Rain100L"), "--bench", "rain100l", "-q"]
+    bench = ["evaluate", "--bench", "rain100l", "--data", str(tmp_path), "--input-only", "-q"]
+    for command in (check, bench):
+        main([*command, "--max-pixels", "5119"])
+        done = capfd.readouterr()
+        assert "raise --max-pixels" in done.out + done.err
+        main([*command, "--max-pixels", "5120"])
+        done = capfd.readouterr()
+        assert "raise --max-pixels" not in done.out + done.err
+    assert main(["evaluate", "--list", "--max-pixels", "5120"]) == 2

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 from skimage import data
 
 from airtool.cli.app import main
+from airtool.engine.session import Restored
 from airtool.engine.settings import Settings
 from airtool.errors import UsageError
 from airtool.images.picture import Picture
@@ -29,9 +31,10 @@ class Smoother:
     def __init__(self, name: str, strength: float, settings: Settings) -> None:
         self.name, self.strength, self.settings = name, strength, settings
 
-    def restore_picture(self, picture: Picture) -> Picture:
+    def restore(self, picture: Picture) -> Restored:
         Smoother.restored += 1
-        return picture.with_rgb(cv2.GaussianBlur(picture.rgb, (5, 5), self.strength))
+        blurred = picture.with_rgb(cv2.GaussianBlur(picture.rgb, (5, 5), self.strength))
+        return Restored(blurred, picture.rgb.shape[:2], 0.0, ())
 
     def describe(self) -> Mapping[str, Any]:
         sha256 = hashlib.sha256(str(self.strength).encode()).hexdigest()
@@ -165,18 +168,25 @@ def test_a_second_run_reuses_what_is_kept_and_gives_the_same_figures(evaluate: R
     assert measured["restored"]["ndr"]["psnr"] == pytest.approx(-10 * np.log10(error), abs=1e-4)
 
     # What is missing, was changed, got another input or was cut off in the middle is restored again, and only that.
+    # What was changed is not replaced.
     Smoother.restored = 0
     (kept / "ndr/rain100l/rain-001.png").unlink()
     png.write_bytes(b"changed")
     Image.open(sets / "Rain100L/rainy/rain-006.png").rotate(180).save(sets / "Rain100L/rainy/rain-006.png")
     manifest = kept / "ndr/cbsd68-25/kept.jsonl"
     manifest.write_bytes(manifest.read_bytes()[:-9])
-    code, out, _ = evaluate(*command)
-    assert (code, Smoother.restored) == (0, 1 + 1 + 2 + 1)
+    code, out, err = evaluate(*command)
+    assert (code, Smoother.restored) == (1, 1 + 1 + 2 + 1)
+    assert err == f"airtool: {png} was not made by airtool, or was changed since: remove it\n"
+    assert png.read_bytes() == b"changed"
     again = json.loads(out)["benches"]
     assert again[0]["pictures"][0]["restored"] == first[0][0]["restored"]
+    assert [each["restored"] for each in again[1]["pictures"]][:5] == [each["restored"] for each in first[1]][:5]
+    png.unlink()
     code, _, _ = evaluate(*command)
-    assert (code, Smoother.restored) == (0, 5)
+    assert (code, Smoother.restored) == (0, 6)
+    code, _, _ = evaluate(*command)
+    assert (code, Smoother.restored) == (0, 6)
 
 
 def test_what_another_run_kept_is_never_taken_for_this_one(evaluate: Run, tmp_path: Path) -> None:
@@ -223,3 +233,26 @@ def test_several_methods_need_benchmarks(sets: Path, capfd: pytest.CaptureFixtur
     folder = str(sets / "CBSD68")
     assert main(["evaluate", "--gt", folder, "--degrade", "noise:25", "--method", "ndr,dfpir"]) == 2
     assert "add --bench NAMES" in capfd.readouterr().err
+
+
+def test_an_interrupted_run_keeps_finished_sets(evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    restore, files = Smoother.restore, [tmp_path / "r.json", tmp_path / "r.html"]
+
+    def interrupted(self: Smoother, picture: Picture) -> Restored:
+        if Smoother.restored == 10:  # 6 and 2 by ndr, then 2 by dfpir
+            signal.raise_signal(signal.SIGTERM)
+        return restore(self, picture)
+
+    monkeypatch.setattr(Smoother, "restore", interrupted)
+    command = ["--bench", "rain100l,cbsd68-25", "--method", "ndr,dfpir", "--json", files[0], "--html", files[1]]
+    code, out, err = evaluate(*command)
+    assert (code, err) == (143, "airtool: interrupted after 10 of 16; with --keep the same command goes on\n")
+    report = json.loads(files[0].read_text())
+    assert report["interrupted"]
+    done = [(each["restoration"]["method"], each["measured"], each["interrupted"]) for each in report["benches"]]
+    assert done == [("ndr", 6, False), ("dfpir", 2, True), ("ndr", 2, False)]
+    assert "the run was interrupted" in report["benches"][1]["settings"]["sample"]
+    (left,) = report["missing"]
+    assert left == {"bench": "cbsd68-25", "reason": "interrupted before it was measured", "method": "dfpir"}
+    assert "interrupted before it was measured" in files[1].read_text()
+    assert out.count("SAMPLE") == 3

@@ -1,5 +1,8 @@
 """A session restores any size, tiles without a trace, and survives short memory and bf16."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -159,6 +162,24 @@ def test_short_memory_is_met_with_smaller_tiles(error: Exception) -> None:
     assert restored.tile[0] * restored.tile[1] <= 120 * 120
     assert "memory was short" in restored.notes[0]
     assert np.abs(restored.picture.rgb - whole).max() <= 1 / 255
+
+
+def test_onednn_that_ran_short_goes_on_in_other_threads() -> None:
+    rgb, spoilt = photograph(200, 280), set()
+
+    def hook(pictures: Tensor, request: Request) -> None:
+        # As oneDNN has it: after the first failure, everything fails in that thread.
+        if pictures.shape[2] * pictures.shape[3] > 120 * 120:
+            spoilt.add(threading.current_thread())
+        if threading.current_thread() in spoilt:
+            raise RuntimeError("could not create a primitive")
+
+    session = Session(FakeMethod(hook=hook), Settings(device="cpu"))
+    with ThreadPoolExecutor(1) as pool:
+        first, second = pool.map(session.restore, (picture(rgb), picture(rgb[:64, :64])))
+    assert "memory was short" in first.notes[0]
+    assert first.tile[0] * first.tile[1] > 60 * 60
+    assert not second.notes
 
 
 def test_no_memory_at_all_is_an_error_that_names_the_option() -> None:

@@ -91,5 +91,8 @@ def test_tile_shape_fills_the_budget(height: int, width: int) -> None:
 
 def test_words_of_memory_errors() -> None:
     assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"))
+    for words in ("create a primitive", "create a memory object", "execute a primitive"):
+        assert is_out_of_memory(RuntimeError(f"could not {words}"))  # oneDNN
+    assert not is_out_of_memory(RuntimeError("could not create a primitive descriptor for the matmul primitive"))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("out of memory"))
