@@ -15,7 +15,8 @@ class Doubling:
     """Of one figure, from half of the steps to all of them."""
 
     half: float
-    """At half of the steps: between two validations, on a straight line over the logarithm of the steps."""
+    """At half of the steps: between two validations, on a straight line over the logarithm of the steps; over the steps
+    themselves where the first of the two is the start."""
     last: float
 
     @property
@@ -39,6 +40,6 @@ def doubling(points: Points) -> Doubling | None:
         return None
     for (before, low), (after, high) in pairwise(points):
         if before <= half <= after:
-            share = math.log(half / before) / math.log(after / before)
+            share = math.log(half / before) / math.log(after / before) if before else half / after
             return Doubling(low + share * (high - low), final)
     return None

@@ -76,3 +76,11 @@ def test_half_of_the_steps_may_lie_between_two_validations(script: ModuleType) -
     assert (found.verdict("dB"), found.verdict("%")) == ("rising", "flat")
     assert doubling([(400, 22.0)]) is None
     assert doubling([(300, 22.0), (400, 23.0)]) is None
+
+
+def test_a_stage_that_was_measured_at_its_start(script: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "short"
+    part(folder, 1_000_000_000, {50: 4.0, 100: 3.0}, {0: 20.0, 100: 21.0})
+    assert script.main([str(folder), "--out", str(tmp_path / "docs")]) == 0
+    page = (tmp_path / "docs" / "training.md").read_text()
+    assert "| dB | noise |\n|---|---|\n| half | 20.50 |\n| last | 21.00 |\n| brought | +0.50 |\n" in page
