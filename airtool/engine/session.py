@@ -177,14 +177,19 @@ class Session:
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32, copy=False) if scale < 1 else rgb
         wanted = self._wanted(seen(rgb, self.settings), None)
         request = self._request(wanted, picture_seed(rgb, self.settings.seed))
-        with torch.inference_mode(), reproducible():
-            batch = torch.from_numpy(np.ascontiguousarray(small)).permute(2, 0, 1)[None].to(self.device)
-            batch = pad(batch, facts.size_multiple).contiguous(memory_format=torch.channels_last)
-            maps = cast(ExplainingMethod, self.method).explain(batch, request)
+        maps, whole = unspoilt(self._maps, small, request)
         return {
-            name: _enlarged(each[0], small.shape, rgb.shape) if each.shape[2:] == batch.shape[2:] else _pixels(each[0])
+            name: _enlarged(each[0], small.shape, rgb.shape) if each.shape[2:] == whole else _pixels(each[0])
             for name, each in maps.items()
         }
+
+    @torch.inference_mode()
+    def _maps(self, rgb: Pixels, request: Request) -> tuple[Mapping[str, torch.Tensor], torch.Size]:
+        """What the method explains of a picture (H, W, 3), and the size to which that was filled up."""
+        with reproducible():
+            batch = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].to(self.device)
+            batch = pad(batch, self.method.facts.size_multiple).contiguous(memory_format=torch.channels_last)
+            return cast(ExplainingMethod, self.method).explain(batch, request), batch.shape[2:]
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides the result, for reports."""

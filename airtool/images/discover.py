@@ -129,8 +129,15 @@ def _expand_pattern(pattern: str) -> tuple[list[Source], list[Source]]:
     root = base if recursive else None
     pictures, others = _told_apart(Source(base / relative, relative, root) for relative in matches)
     if not pictures:
-        raise UsageError(f"{shown(pattern)} does not exist and, as a pattern, matches no picture: check the spelling")
+        raise UsageError(_no_match(pattern, others))
     return pictures, others
+
+
+def _no_match(pattern: object, others: Sequence[Source]) -> str:
+    if others:
+        kinds = " ".join(sorted({other.relative.suffix.lower() for other in others}))
+        return f"{shown(pattern)} matches only pictures that airtool does not read ({kinds}): convert them first"
+    return f"{shown(pattern)} does not exist and, as a pattern, matches no picture: check the spelling"
 
 
 def _expand_remote(text: str, named: Remote) -> tuple[list[Source], list[Source]]:
@@ -156,7 +163,7 @@ def _expand_remote(text: str, named: Remote) -> tuple[list[Source], list[Source]
     matches = (Source(path, relative, root) for relative, path in below if _matches(relative.parts, patterns))
     pictures, others = _told_apart(matches)
     if not pictures:
-        raise UsageError(f"{shown(named)} does not exist and, as a pattern, matches no picture: check the spelling")
+        raise UsageError(_no_match(named, others))
     return pictures, others
 
 

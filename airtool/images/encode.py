@@ -6,10 +6,11 @@ import numpy.typing as npt
 from airtool.errors import PictureError, UsageError
 from airtool.images import jpeg, png, tiff_picture
 from airtool.images.decode import BAND, Samples, profile_fits
+from airtool.images.exif import has_resolution
 from airtool.images.formats import FORMATS, Format, missing_encoder
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
-from airtool.images.segments import OVERRULED, XMP_EXTENSION, dropped
+from airtool.images.segments import DENSITIES, OVERRULED, XMP_EXTENSION, dropped, translated
 
 QUALITY = 95
 """Default quality of lossy formats, 1 to 100."""
@@ -50,6 +51,8 @@ def lossy_changes(picture: Picture, format: str | None = None) -> tuple[str, ...
     left = [segment for segment in picture.metadata.segments if segment not in held]
     if kept.icc or any(segment.kind == b"sRGB" for segment in picture.metadata.segments):
         left = [segment for segment in left if segment.kind not in OVERRULED]
+    if has_resolution(kept.exif) or DENSITIES.intersection(segment.kind for segment in kept.segments):
+        left = [segment for segment in left if segment.kind not in DENSITIES]
     changes += dropped(left)
     return tuple(changes)
 
@@ -130,7 +133,8 @@ def _kept(picture: Picture, target: Format) -> Metadata:
     # An extension continues a packet; of a profile and its short form a file may have one.
     without = {XMP_EXTENSION if xmp is None else None, b"sRGB" if icc is not None else None}
     same = picture.format == target.name
-    return Metadata(exif, icc, xmp, tuple(each for each in own.segments if same and each.kind not in without))
+    segments = own.segments if same else translated(own.segments, picture.format, target.name)
+    return Metadata(exif, icc, xmp, tuple(each for each in segments if each.kind not in without))
 
 
 def _for_opencv(metadata: Metadata, target: Format, without: Metadata) -> tuple[list[int], list[npt.NDArray[np.uint8]]]:

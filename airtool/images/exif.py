@@ -1,11 +1,13 @@
 """EXIF blocks: the orientation, and what must change in a block when its picture is turned or restored.
 
-Source: Exif 2.32 (CIPA DC-008-2019): tags 0x0112 (orientation), 0xA002 and 0xA003 (pixel dimensions).
+Source: Exif 2.32 (CIPA DC-008-2019): tags 0x0112 (orientation), 0x011A and 0x011B (resolution), 0xA002 and 0xA003
+(pixel dimensions).
 """
 
 from airtool.images.tiff import EXIF, Directory, Header, integers, put_integers, read_directory, read_header
 
 ORIENTATION = 0x0112
+ACROSS, DOWN = 0x011A, 0x011B
 WIDTH, HEIGHT = 0xA002, 0xA003
 MARKER = b"Exif\0\0"
 """What JPEG, and some writers of other formats, put in front of a block."""
@@ -30,15 +32,25 @@ def orientation(block: bytes) -> int:
     return values[0] if len(values) == 1 and 1 <= values[0] <= 8 else 1
 
 
+def has_resolution(block: bytes | None) -> bool:
+    """Whether the block says how many pixels an inch has. `block` as `parse` returns it."""
+    return block is not None and ACROSS in _first_directory(block)[1].entries
+
+
 def upright(block: bytes, width: int, height: int) -> bytes:
     """The block for a picture of width x height pixels whose orientation has been applied.
 
     In place, so that offsets inside maker notes stay right: the orientation becomes 1, the pixel dimensions (where
-    present) become the given ones, and the link to the thumbnail, which shows the picture as it was, is cut.
+    present) become the given ones, resolutions change places where the sides do, and the link to the thumbnail, which
+    shows the picture as it was, is cut.
     `block` as `parse` returns it.
     """
     header, first = _first_directory(block)
     changed = bytearray(block)
+    across, down = first.entries.get(ACROSS), first.entries.get(DOWN)
+    if orientation(block) >= 5 and across and down and (across.type, across.count) == (down.type, down.count):
+        for one, other in ((across, down), (down, across)):
+            changed[one.position : one.position + len(one.value)] = other.value
     _put(changed, header, first, ORIENTATION, 1)
     changed[first.next_position : first.next_position + 4] = b"\0\0\0\0"
     for offset in integers(first.entries.get(EXIF), header.order)[:1]:

@@ -6,8 +6,9 @@ Sources: ITU-T T.81 annex B (markers); ICC.1:2022 annex B.4 (APP2 chunks); JFIF 
 import re
 import struct
 
+from airtool.images import photoshop
 from airtool.images.container import CUT_SHORT, DAMAGED, Container, ContainerError
-from airtool.images.picture import Metadata
+from airtool.images.picture import Metadata, Segment
 from airtool.images.segments import COMMENT, JFIF, JFIF_DENSITY, PHOTOSHOP, XMP_EXTENSION, Carried
 
 MAX_EXIF = 65527
@@ -96,7 +97,14 @@ def _carry(carried: Carried, kind: bytes, body: bytes) -> None:
         density = body[DENSITY]
         if body.startswith(JFIF_MARKER) and len(density) == JFIF_DENSITY.size and density != NO_DENSITY:
             carried.add(kind, density)
-    elif kind in (PHOTOSHOP, COMMENT) or (kind == XMP_EXTENSION and body.startswith(XMP_EXTENSION_MARKER)):
+    elif kind == PHOTOSHOP:
+        # Blocks may go on in a further segment: whoever cuts there is rare, and the half of a block is nothing.
+        rest = photoshop.without_thumbnail(body)
+        if rest is None:
+            carried.refuse(Segment(kind, body))
+        elif rest != photoshop.MARKER:
+            carried.add(kind, rest)
+    elif kind == COMMENT or (kind == XMP_EXTENSION and body.startswith(XMP_EXTENSION_MARKER)):
         carried.add(kind, body)
 
 

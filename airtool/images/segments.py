@@ -1,5 +1,7 @@
 """What JPEG and PNG files say beside EXIF, ICC and XMP: carried, as it is, into files of the same format.
 
+Resolutions go from one of the two to the other as well.
+
 Sources: ITU-T T.81 annex B and JFIF 1.02; XMP specification part 3, section 1.1.3; Portable Network Graphics, third
 edition (W3C 2025), section 11.3.
 """
@@ -7,6 +9,7 @@ edition (W3C 2025), section 11.3.
 import struct
 from collections.abc import Iterable
 
+from airtool.images import photoshop
 from airtool.images.picture import Segment
 
 JFIF, XMP_EXTENSION, PHOTOSHOP, COMMENT = b"\xff\xe0", b"\xff\xe1", b"\xff\xed", b"\xff\xfe"
@@ -14,27 +17,33 @@ JFIF, XMP_EXTENSION, PHOTOSHOP, COMMENT = b"\xff\xe0", b"\xff\xe1", b"\xff\xed",
 
 JFIF_DENSITY = struct.Struct(">BHH")
 PNG_DENSITY = struct.Struct(">IIB")
-IPTC = b"8BIM\x04\x04"
-"""How IPTC's block begins among those of Photoshop."""
+INCH, CENTIMETRE, METRE = 1, 2, 1
+"""Units of JFIF's density, and of PNG's; 0 is none, where only the ratio counts."""
+INCHES, CENTIMETRES = 1 / 0.0254, 100.0
+"""In a metre."""
+DENSITIES = frozenset({JFIF, b"pHYs"})
+MOST_DENSITY = 0xFFFF
+"""That JFIF has room for."""
 
 FIXED = {b"pHYs": 9, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
 """PNG: chunks of which a file has one, and their lengths."""
 
 TEXT = (b"tEXt", b"zTXt", b"iTXt")
 
-RAW_PROFILE = b"Raw profile type "
-"""How the keywords of EXIF and XMP begin that ImageMagick hides in PNG's text."""
+COPIES = tuple(b"Raw profile type " + name for name in (b"exif\0", b"APP1\0", b"xmp\0"))
+"""How the texts of PNG begin in which ImageMagick hides copies of EXIF and XMP."""
 
 SRGB = {
     b"gAMA": struct.pack(">I", 45455),
     b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+    b"cICP": bytes([1, 13, 0, 1]),
 }
 """Values that say no more than readers assume anyway."""
 
 LENGTHS = struct.Struct(">BI")
 """In front of each packed segment: lengths of its kind and its body."""
 
-OVERRULED = frozenset(SRGB)
+OVERRULED = frozenset({b"gAMA", b"cHRM"})
 """PNG: what readers do not go by where there is a profile, or its short form."""
 
 MOST, EACH = 1 << 24, 256
@@ -47,15 +56,20 @@ class Carried:
     def __init__(self) -> None:
         self._segments: list[Segment] = []
         self._bytes = 0
-        self._cut: set[bytes] = set()
+        self._cut: dict[bytes, tuple[str, ...]] = {}
 
     def add(self, kind: bytes, body: bytes) -> None:
         """Take one more segment, if there is room."""
         self._bytes += len(body) + EACH
+        segment = Segment(kind, body)
         if self._bytes > MOST:
-            self._cut.add(kind)
+            self.refuse(segment)
         else:
-            self._segments.append(Segment(kind, body))
+            self._segments.append(segment)
+
+    def refuse(self, segment: Segment) -> None:
+        """Take none of this kind."""
+        self._cut[segment.kind] = tuple(dict.fromkeys((*self._cut.get(segment.kind, ()), *dropped([segment]))))
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -65,7 +79,7 @@ class Carried:
     @property
     def lost(self) -> tuple[str, ...]:
         """Those that are not, in words."""
-        return dropped(Segment(kind, b"") for kind in sorted(self._cut))
+        return tuple(words for kind in sorted(self._cut) for words in self._cut[kind])
 
 
 def dropped(segments: Iterable[Segment]) -> tuple[str, ...]:
@@ -77,8 +91,32 @@ def dropped(segments: Iterable[Segment]) -> tuple[str, ...]:
 def turned(segments: Iterable[Segment], orientation: int) -> tuple[Segment, ...]:
     """The segments for a picture whose EXIF orientation, 2 to 8, has been applied."""
     # A hidden copy of the EXIF block would have the picture turned once more.
-    kept = [segment for segment in segments if not (segment.kind in TEXT and segment.body.startswith(RAW_PROFILE))]
+    kept = [segment for segment in segments if not (segment.kind in TEXT and segment.body.startswith(COPIES))]
     return tuple(_on_its_side(segment) for segment in kept) if orientation >= 5 else tuple(kept)
+
+
+def translated(segments: Iterable[Segment], source: str, target: str) -> tuple[Segment, ...]:
+    """What a file of another format can hold of the segments of a file: a resolution. For "jpeg" and "png"."""
+    pairs = {("jpeg", "png"): _to_png, ("png", "jpeg"): _to_jpeg}
+    to = pairs.get((source, target))
+    found = () if to is None else (to(segment) for segment in segments if segment.kind in DENSITIES)
+    return tuple(segment for segment in found if segment is not None)
+
+
+def _to_png(segment: Segment) -> Segment | None:
+    unit, across, down = JFIF_DENSITY.unpack(segment.body)
+    a_metre = {INCH: INCHES, CENTIMETRE: CENTIMETRES}.get(unit)
+    sides = (across, down) if a_metre is None else (round(across * a_metre), round(down * a_metre))
+    return Segment(b"pHYs", PNG_DENSITY.pack(*sides, 0 if a_metre is None else METRE))
+
+
+def _to_jpeg(segment: Segment) -> Segment | None:
+    """None for a ratio, or a resolution, that JFIF has no room for."""
+    across, down, unit = PNG_DENSITY.unpack(segment.body)
+    sides = (round(across / INCHES), round(down / INCHES)) if unit == METRE else (across, down)
+    if min(sides) < 1 or max(sides) > MOST_DENSITY:
+        return None
+    return Segment(JFIF, JFIF_DENSITY.pack(INCH if unit == METRE else 0, *sides))
 
 
 def packed(segments: Iterable[Segment]) -> bytes:
@@ -109,6 +147,8 @@ def _on_its_side(segment: Segment) -> Segment:
     if segment.kind == b"pHYs":
         across, down, unit = PNG_DENSITY.unpack(segment.body)
         return Segment(segment.kind, PNG_DENSITY.pack(down, across, unit))
+    if segment.kind == PHOTOSHOP:
+        return Segment(PHOTOSHOP, photoshop.on_its_side(segment.body))
     return segment
 
 
@@ -117,6 +157,6 @@ def _word(segment: Segment) -> str | None:
     if kind == b"sRGB" or SRGB.get(kind) == body:
         return None
     if kind == PHOTOSHOP:
-        return "IPTC" if IPTC in body else "data of Photoshop"
+        return "IPTC" if photoshop.holds_iptc(body) else "data of Photoshop"
     words = {JFIF: "the resolution", b"pHYs": "the resolution", COMMENT: "the comment", XMP_EXTENSION: "extended XMP"}
     return words.get(kind, "text" if kind in TEXT else "the description of the colours")

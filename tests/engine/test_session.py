@@ -174,9 +174,16 @@ def test_onednn_that_ran_short_goes_on_in_other_threads() -> None:
         if threading.current_thread() in spoilt:
             raise RuntimeError("could not create a primitive")
 
-    session = Session(FakeMethod(hook=hook), Settings(device="cpu"))
+    class Explaining(FakeMethod):
+        def explain(self, pictures: Tensor, request: Request) -> dict[str, Tensor]:
+            hook(pictures, request)
+            return super().explain(pictures, request)
+
+    session = Session(Explaining(hook=hook, explains=("negative",)), Settings(device="cpu"))
     with ThreadPoolExecutor(1) as pool:
         first, second = pool.map(session.restore, (picture(rgb), picture(rgb[:64, :64])))
+        maps = pool.submit(session.explain, rgb[:64, :64]).result()
+    np.testing.assert_allclose(maps["negative"], 1 - rgb[:64, :64], atol=1e-6)
     assert "memory was short" in first.notes[0]
     assert first.tile[0] * first.tile[1] > 60 * 60
     assert not second.notes

@@ -45,6 +45,10 @@ def test_pictures_of_formats_that_are_not_read_are_counted(tmp_path):
     # Whoever names a file means it: reading it says what it is.
     assert search([str(tmp_path / "e.nef")]).passed_over == {}
     assert relatives(tmp_path / "e.nef") == ["e.nef"]
+    with pytest.raises(
+        UsageError, match=r"\*\.heic matches only pictures that airtool does not read \(\.heic\): convert"
+    ):
+        search([str(tmp_path / "in" / "**" / "*.heic")])
     with pytest.raises(UsageError, match=r"no pictures \(.jpg .*\), only some that airtool does not read \(.heic\)"):
         search([str(tmp_path / "in" / "sub")])
 
