@@ -260,8 +260,8 @@ def _measure(
     reader: Reader,
 ) -> Measured:
     """The figures of one pair but for the further metrics."""
-    ground_truth = reader.read(_path(pair.ground_truth)).rgb
-    given = reader.read(_path(pair.degraded))
+    ground_truth = _read(pair.ground_truth, reader).rgb
+    given = _read(pair.degraded, reader)
     name = shown(_path(pair.degraded))
     if given.rgb.shape != ground_truth.shape and task.crop:
         given, ground_truth = _middle(given, ground_truth)
@@ -284,6 +284,15 @@ def _measure(
         views["restored"] = made.picture.rgb
         result = replace(result, seconds=made.seconds, treatment=made.treatment)
     return Measured(result, name, views, ground_truth, problems)
+
+
+def _read(source: Source, reader: Reader) -> Picture:
+    """Raises PictureError, which names the file, whatever goes wrong."""
+    path = _path(source)
+    try:
+        return reader.read(path)
+    except Exception as error:
+        raise PictureError(reason(error, shown(path))) from error
 
 
 def _restored(key: str, name: str, given: Picture, restorer: Restorer, reuse: Kept | None) -> tuple[Made, list[str]]:
