@@ -176,11 +176,11 @@ def evaluate(
     kept, or has no value of one of the further metrics (`scorers`), has its figures and a `Failure`. gallery: is
     offered every measured picture, to keep previews of a few. batch: as for `airtool.benches.scoring.Scoring`.
     reader: what opens the pictures, within its limits. Ctrl-C ends it early without an exception: the evaluation then
-    holds what was measured before, and says so.
+    holds what was measured before, and says so; further metrics that were not computed by then are NaN.
     """
     scoring = Scoring(scorers, batch)
     work = _outcomes(task, protocols, restorer, gallery, scoring, reuse, reader or Reader())
-    outcomes, interrupted = gathered(watch(work, len(task.pairs)))
+    outcomes, interrupted = gathered(watch(work, len(task.pairs)), scoring, gallery)
     question = task.question if reuse is None else replace(task.question, stored=reuse.statement)
     return Evaluation(
         question=cut_short(question, outcomes, len(task.pairs)) if interrupted else question,
@@ -195,13 +195,17 @@ def evaluate(
     )
 
 
-def gathered(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], bool]:
-    """All outcomes, or those before Ctrl-C and True."""
+def gathered(outcomes: Iterable[Outcome], scoring: Scoring, gallery: Gallery | None) -> tuple[list[Outcome], bool]:
+    """All outcomes, or those before Ctrl-C and True.
+
+    Pictures that were measured by then, and wait for further metrics in `scoring`, are among them.
+    """
     found: list[Outcome] = []
     try:
         for outcome in outcomes:
             found.append(outcome)  # noqa: PERF402 - those before an interruption are to be had
     except KeyboardInterrupt:
+        found += finished(scoring.abandoned(), gallery)
         return found, True
     return found, False
 
@@ -256,8 +260,8 @@ def _measure(
     reader: Reader,
 ) -> Measured:
     """The figures of one pair but for the further metrics."""
-    ground_truth = reader.read(_path(pair.ground_truth)).rgb
-    given = reader.read(_path(pair.degraded))
+    ground_truth = _read(pair.ground_truth, reader).rgb
+    given = _read(pair.degraded, reader)
     name = shown(_path(pair.degraded))
     if given.rgb.shape != ground_truth.shape and task.crop:
         given, ground_truth = _middle(given, ground_truth)
@@ -280,6 +284,15 @@ def _measure(
         views["restored"] = made.picture.rgb
         result = replace(result, seconds=made.seconds, treatment=made.treatment)
     return Measured(result, name, views, ground_truth, problems)
+
+
+def _read(source: Source, reader: Reader) -> Picture:
+    """Raises PictureError, which names the file, whatever goes wrong."""
+    path = _path(source)
+    try:
+        return reader.read(path)
+    except Exception as error:
+        raise PictureError(reason(error, shown(path))) from error
 
 
 def _restored(key: str, name: str, given: Picture, restorer: Restorer, reuse: Kept | None) -> tuple[Made, list[str]]:

@@ -7,13 +7,12 @@ published benchmarks are tried, and `Pairing.rule` says which one was used.
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from airtool.errors import UsageError
-from airtool.images.discover import Source, search
+from airtool.images.discover import Source, by_suffixes, search
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def pair_paths(degraded: str, ground_truth: str, complete: bool = True) -> Pairi
     if Path(degraded).is_file() and Path(ground_truth).is_file():
         (one,), (other,) = lq.sources, gt.sources
         return Pairing(FILES, (Pair(pair_name(one), one, other),))
-    passed_over = dict(sorted((Counter(lq.passed_over) + Counter(gt.passed_over)).items()))
+    passed_over = by_suffixes({**lq.others, **gt.others})  # a file of both sides counts once
     return replace(pair_sources(lq.sources, gt.sources, complete), passed_over=passed_over)
 
 

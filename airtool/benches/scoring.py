@@ -1,7 +1,7 @@
 """Further metrics over one run: picture by picture or several at once, and all pictures together."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -44,35 +44,65 @@ class Scoring:
         self._scorers = scorers
         self._batch = batch
         self._waiting: list[Measured] = []
+        self._done: list[Measured] = []
+        """With their values, and not given back yet."""
         self._features: dict[tuple[str, Stage | None], list[Features]] = {}
         """Of pictures for metrics of whole sets, by metric and stage, None for ground truths: 8 KiB a picture."""
 
-    def add(self, measured: Measured) -> list[Measured]:
+    def add(self, measured: Measured) -> Iterator[Measured]:
         """Take a picture, and give back those, itself perhaps among them, whose values are there; in order."""
-        done = []
         if self._waiting and _size(self._waiting[0]) != _size(measured):
-            done = self.rest()
+            self._score()
         self._waiting.append(measured)
-        return done + self.rest() if len(self._waiting) >= self._batch else done
+        if len(self._waiting) >= self._batch:
+            self._score()
+        return self._given_back()
 
-    def rest(self) -> list[Measured]:
+    def rest(self) -> Iterator[Measured]:
         """Those that still wait, with their values."""
+        self._score()
+        return self._given_back()
+
+    def abandoned(self) -> Iterator[Measured]:
+        """Those that an interrupted run has not got back, with NaN for the values that would have to be computed."""
+        names = [scorer.metric.name for scorer in self._scorers if not scorer.metric.of_set]
+        for each in self._waiting:
+            each.result = replace(each.result, metrics={stage: dict.fromkeys(names, math.nan) for stage in each.views})
+        self._done, self._waiting = self._done + self._waiting, []
+        return self._given_back()
+
+    def _given_back(self) -> Iterator[Measured]:
+        while self._done:
+            yield self._done.pop(0)
+
+    def _score(self) -> None:
+        """Compute the values of those that wait; an interruption leaves them waiting."""
         done, self._waiting = self._waiting, []
         if not done:
-            return []
+            return
+        try:
+            self._compute(done)
+        except KeyboardInterrupt:
+            self._waiting = done
+            raise
+        self._done += done
+
+    def _compute(self, done: Sequence[Measured]) -> None:
+        features: dict[tuple[str, Stage | None], list[Features]] = {}
         values: list[dict[Stage, dict[str, float]]] = [{stage: {} for stage in each.views} for each in done]
         for scorer in self._scorers:
             for stage in done[0].views:
                 if scorer.metric.of_set:
-                    self._collect(scorer, stage, done)
+                    features[scorer.metric.name, stage] = _features(scorer, stage, done)
                     continue
                 for found, score in zip(values, _scores(scorer, stage, done), strict=True):
                     found[stage][scorer.metric.name] = math.nan if score is None else score
             if scorer.metric.of_set:
-                self._collect(scorer, None, done)
+                features[scorer.metric.name, None] = _features(scorer, None, done)
         for each, found in zip(done, values, strict=True):
             each.result = replace(each.result, metrics=found)
-        return done
+        for key, rows in features.items():  # last, as an interruption is not to leave those of some stages alone
+            self._features.setdefault(key, []).extend(rows)
 
     def of_sets(self) -> dict[str, dict[Stage, Aggregate]]:
         """The values that all pictures together have, by metric and stage; NaN for fewer than two pictures."""
@@ -84,12 +114,14 @@ class Scoring:
                 found.setdefault(metric, {})[stage] = Aggregate(value, None, len(rows), infinite=0, undefined=0)
         return found
 
-    def _collect(self, scorer: Scorer, stage: Stage | None, done: Sequence[Measured]) -> None:
-        compute = scorer.compute
-        if isinstance(compute, InceptionFeatures):
-            rows = _each(done, stage, lambda some: list(compute.of(_pixels(some, stage))))
-            kept = self._features.setdefault((scorer.metric.name, stage), [])
-            kept += [row for row in rows if row is not None]
+
+def _features(scorer: Scorer, stage: Stage | None, done: Sequence[Measured]) -> list[Features]:
+    """What a metric of whole sets needs of some pictures of one size; nothing of those that have none."""
+    compute = scorer.compute
+    if not isinstance(compute, InceptionFeatures):
+        return []
+    rows = _each(done, stage, lambda some: list(compute.of(_pixels(some, stage))))
+    return [row for row in rows if row is not None]
 
 
 def _scores(scorer: Scorer, stage: Stage, done: Sequence[Measured]) -> list[float | None]:

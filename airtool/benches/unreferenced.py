@@ -41,8 +41,9 @@ def evaluate_unreferenced(
     batch: as for `airtool.benches.scoring.Scoring`. reader: what opens the pictures, within its limits. Ctrl-C ends it
     early, as `airtool.benches.evaluate.evaluate`.
     """
-    work = _outcomes(sources, Scoring(scorers, batch), gallery, reader or Reader())
-    outcomes, interrupted = gathered(watch(work, len(sources)))
+    scoring = Scoring(scorers, batch)
+    work = _outcomes(sources, scoring, gallery, reader or Reader())
+    outcomes, interrupted = gathered(watch(work, len(sources)), scoring, gallery)
     return Evaluation(
         question=cut_short(question, outcomes, len(sources)) if interrupted else question,
         protocols={},

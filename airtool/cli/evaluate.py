@@ -283,7 +283,7 @@ def evaluate(
     evaluation = measure(task, chosen, restorer, watch, gallery, scorers, kept, further.batch, reader)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
-    reports.write(evaluation, gallery)
+    left = reports.write(evaluation, gallery)
     if keep is not None:
         say(f"restored pictures are in {keep}", quiet)
     conclude(
@@ -293,6 +293,7 @@ def evaluate(
         len(task.pairs),
         restores=restorer is not None,
         keep=keep is not None,
+        left=left,
     )
 
 

@@ -126,16 +126,19 @@ def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest 
     if len(evaluations) > 1 and not reports.to_stdout:
         print_several(evaluations, compared, sys.stdout)
     galleries = [gallery for _, gallery in found if gallery is not None]
-    _write(reports, evaluations, missing, compared, galleries, interrupted=interrupted)
+    count = sum(len(evaluation.results) for evaluation in evaluations)
+    written, left = reports.sparing(count) if interrupted else (reports, [])
+    _write(written, evaluations, missing, compared, galleries, interrupted=interrupted)
     if request.keep is not None and evaluations:
         say(f"restored pictures are in {request.keep}", request.quiet)
     conclude(
         not missing and all(evaluation.complete for evaluation in evaluations),
         interrupted,
-        sum(len(evaluation.results) for evaluation in evaluations),
+        count,
         sum(len(job.planned.task.pairs) for jobs in work.values() for job in jobs),
         restores=methods is not None,
         keep=request.keep is not None,
+        left=left,
     )
 
 

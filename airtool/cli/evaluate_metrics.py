@@ -130,6 +130,6 @@ def run_unreferenced(
     evaluation = evaluate_unreferenced(question, sources, scorers, watch, gallery, request.batch, reader)
     if earlier is not None:
         evaluation = replace(evaluation, comparison=compare(evaluation, earlier))
-    reports.write(evaluation, gallery)
+    left = reports.write(evaluation, gallery)
     interrupted, measured = evaluation.interrupted, len(evaluation.results)
-    conclude(evaluation.complete, interrupted, measured, len(sources), restores=False, keep=False)
+    conclude(evaluation.complete, interrupted, measured, len(sources), restores=False, keep=False, left=left)

@@ -1,11 +1,12 @@
 """Which reports of an evaluation were asked for, and where they go."""
 
+import os
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airtool.errors import UsageError
+from airtool.errors import AirtoolError, UsageError
 
 if TYPE_CHECKING:
     from airtool.reports.gallery import Gallery
@@ -39,11 +40,33 @@ class Reports:
             taken[place] = option
             check_target(target, option)
 
-    def write(self, evaluation: "Evaluation", gallery: "Gallery | None") -> None:
+    def sparing(self, measured: int) -> "tuple[Reports, list[str]]":
+        """What an interrupted run writes of them, and the files that it leaves as they were.
+
+        measured: pictures. Files that are there hold the figures of another run, more than these perhaps; those of no
+        picture at all are worth no file.
+        """
+        from airtool.reports.writers import STDOUT
+
+        places = {entry.name: target for entry in fields(self) if (target := getattr(self, entry.name)) is not None}
+        files = {name: target for name, target in places.items() if target != STDOUT}
+        left = {name: target for name, target in files.items() if _is_there(target)}
+        return replace(self, **dict.fromkeys(left if measured else files)), list(left.values())
+
+    def write(self, evaluation: "Evaluation", gallery: "Gallery | None") -> list[str]:
         """Write them all, and a table to standard output unless one of them goes there.
 
-        gallery: the previews for the page; needed with `html`.
+        gallery: the previews for the page; needed with `html`. Gives the files that an interrupted run leaves as they
+        were.
         """
+        if not evaluation.interrupted:
+            self._write(evaluation, gallery)
+            return []
+        reports, left = self.sparing(len(evaluation.results))
+        reports._write(evaluation, gallery)
+        return left
+
+    def _write(self, evaluation: "Evaluation", gallery: "Gallery | None") -> None:
         from airtool.reports.rows import SUMMARY_COLUMNS, csv_columns, csv_rows, payload, summary_rows
         from airtool.reports.writers import write_csv, write_json, write_text
 
@@ -78,3 +101,17 @@ class Reports:
         """Targets by option."""
         targets = {f"--{entry.name.replace('_', '-')}": getattr(self, entry.name) for entry in fields(self)}
         return {option: target for option, target in targets.items() if target is not None}
+
+
+def _is_there(target: str) -> bool:
+    """Whether a report would replace something; True where a store does not tell."""
+    from airtool.images.remote import Remote, place
+    from airtool.images.stores import kind
+
+    path = place(target)
+    if not isinstance(path, Remote):
+        return os.path.lexists(path)
+    try:
+        return kind(path) is not None
+    except AirtoolError:
+        return True

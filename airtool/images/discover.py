@@ -37,8 +37,18 @@ class Found:
     """What inputs mean."""
 
     sources: list[Source]
-    passed_over: Mapping[str, int]
-    """Files of `airtool.images.formats.OTHERS` that folders and patterns hold as well: how many by suffix."""
+    others: Mapping[object, str]
+    """Files of `airtool.images.formats.OTHERS` that folders and patterns hold as well: suffixes by identity."""
+
+    @property
+    def passed_over(self) -> Mapping[str, int]:
+        """How many `others` there are by suffix."""
+        return by_suffixes(self.others)
+
+
+def by_suffixes(others: Mapping[object, str]) -> Mapping[str, int]:
+    """How many files there are of each suffix, in its order. others: as `Found.others`."""
+    return dict(sorted(Counter(others.values()).items()))
 
 
 def discover(inputs: Sequence[str]) -> list[Source]:
@@ -66,7 +76,7 @@ def search(inputs: Sequence[str]) -> Found:
             key = None if source.path is None else identity(source.path)
             found.setdefault((key, source.relative), source)
         passed |= {identity(other.path): other.relative.suffix.lower() for other in others if other.path is not None}
-    return Found(list(found.values()), dict(sorted(Counter(passed.values()).items())))
+    return Found(list(found.values()), passed)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

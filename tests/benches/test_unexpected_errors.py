@@ -55,6 +55,13 @@ def test_evaluate_measures_the_others(pictures: Path, capfd: pytest.CaptureFixtu
     assert [each["picture"] for each in report["pictures"]] == ["coffee", "animals/chelsea"]
 
 
+def test_the_file_that_was_read_is_named(
+    pictures: Path, folders: tuple[Path, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "--results", str(folders[0]), "--gt", str(pictures), "-q"]) == 1
+    assert capfd.readouterr().err == f"airtool: {said_of(pictures / 'astronaut.png')}\n"
+
+
 def test_check_looks_at_the_others(pictures: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for index, name in enumerate(("coffee", "astronaut", "animals/chelsea"), 1):
         for place in (f"Rain100L/norain-{index:03}.png", f"Rain100L/rainy/rain-{index:03}.png"):
