@@ -254,7 +254,8 @@ def failure(task: Task, error: Exception) -> Record:
     if isinstance(error, BrokenPipeError):
         message = f"{name}: nobody reads {output} any more"
     else:
-        message = reason(error, name, output)
+        # By "standard output" alone nobody knows which picture it was.
+        message = reason(error, name) if task.job.target is None else reason(error, name, output)
     return Record(task.name, task.output, "failed", message=message)
 
 

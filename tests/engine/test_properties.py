@@ -101,11 +101,13 @@ def opaque(photo: Drawn) -> bool:
 def changes(photo: Drawn, after: Picture) -> set[str]:
     """What became of a picture on its way, in the words in which its record should tell it."""
     avif = after.format == "avif"
+    # AVIF holds 12 of them.
+    bits = 12 if photo.format == "avif" and photo.depth == 16 else photo.depth
     happened = {
         "transparency is dropped": not opaque(photo) and after.alpha is None,
         "transparency is compressed with loss": not opaque(photo) and avif,
-        "16 bits a sample become 8": photo.depth > after.depth,
-        "16 bits a sample become 12": photo.depth == 16 and avif,
+        f"{bits} bits a sample become 8": photo.depth > after.depth,
+        "16 bits a sample become 12": bits == 16 and avif,
         "one grey channel becomes three equal ones": photo.grey and not after.grey,
         "EXIF is dropped": photo.orientation is not None and after.metadata.exif is None,
         "the colour profile is dropped": photo.profile and after.metadata.icc is None,

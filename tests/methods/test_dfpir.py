@@ -282,7 +282,7 @@ def test_loss_and_identity_start() -> None:
     DFPIRNet(TINY).load_state_dict(objective.exported(objective.state_dict()), strict=True)
 
 
-@pytest.mark.parametrize("settings", [{"loss": "mse"}, {"unknown_share": 1.5}, {"stranger": 1}])
+@pytest.mark.parametrize("settings", [{"loss": "l2"}, {"unknown_share": 1.5}, {"stranger": 1}])
 def test_settings_that_make_no_sense(settings: dict) -> None:
     with pytest.raises(UsageError, match=r"\[objective\] of the recipe"):
         DFPIRMethod.objective(TINY, settings)

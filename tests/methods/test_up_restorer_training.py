@@ -172,7 +172,7 @@ def test_ndr_gives_its_backbone() -> None:
     "settings",
     [
         {"stage": "third"}, {"similarity": "lpips"}, {"alpha": 1.5}, {"data_range": 0.0},
-        {"evaluations_with_gradient": 0}, {"loss": "mse"}, {"stranger": 1},
+        {"evaluations_with_gradient": 0}, {"loss": "l2"}, {"stranger": 1},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(settings: dict[str, Any]) -> None:
