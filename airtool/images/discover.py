@@ -97,8 +97,12 @@ def _told_apart(found: Iterable[Source]) -> tuple[list[Source], list[Source]]:
 
 def _read_ones(others: Sequence[Source]) -> str:
     """Which pictures are read, for messages that there are none, and which are there in their place."""
-    there = " ".join(sorted({other.relative.suffix.lower() for other in others}))
+    there = _suffixes(others)
     return f"({' '.join(SUFFIXES)})" + (f", only some that airtool does not read ({there})" if there else "")
+
+
+def _suffixes(others: Sequence[Source]) -> str:
+    return " ".join(sorted({other.relative.suffix.lower() for other in others}))
 
 
 def _expand(text: str) -> tuple[list[Source], list[Source]]:
@@ -145,8 +149,8 @@ def _expand_pattern(pattern: str) -> tuple[list[Source], list[Source]]:
 
 def _no_match(pattern: object, others: Sequence[Source]) -> str:
     if others:
-        kinds = " ".join(sorted({other.relative.suffix.lower() for other in others}))
-        return f"{shown(pattern)} matches only pictures that airtool does not read ({kinds}): convert them first"
+        there = _suffixes(others)
+        return f"{shown(pattern)} matches only pictures that airtool does not read ({there}): convert them first"
     return f"{shown(pattern)} does not exist and, as a pattern, matches no picture: check the spelling"
 
 

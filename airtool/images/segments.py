@@ -103,7 +103,7 @@ def translated(segments: Iterable[Segment], source: str, target: str) -> tuple[S
     return tuple(segment for segment in found if segment is not None)
 
 
-def _to_png(segment: Segment) -> Segment | None:
+def _to_png(segment: Segment) -> Segment:
     unit, across, down = JFIF_DENSITY.unpack(segment.body)
     a_metre = {INCH: INCHES, CENTIMETRE: CENTIMETRES}.get(unit)
     sides = (across, down) if a_metre is None else (round(across * a_metre), round(down * a_metre))
