@@ -53,6 +53,26 @@ def picture(height: int = 64, width: int = 64) -> torch.Tensor:
 
 
 @torch.inference_mode()
+def test_prompted_blocks_begin_as_plain_ones_and_then_hear_each_picture_s_words() -> None:
+    torch.manual_seed(0)
+    plain, prompted = AutoDIRNet(TINY).corrector, AutoDIRNet(replace(TINY, prompted_blocks=True)).corrector
+    for parameter in plain.parameters():
+        parameter.add_(0.1 * torch.randn_like(parameter))
+    missing, unexpected = prompted.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected
+    assert all(".strengths." in key for key in missing)
+    x, words = torch.rand(2, 3, 64, 32), torch.randn(2, 3, TINY.text_width)
+    torch.testing.assert_close(prompted(x, x, words), plain(x, x, words))
+    for key in missing:
+        prompted.get_parameter(key).normal_()
+    both = prompted(x, x, words)
+    assert (both - plain(x, x, words)).abs().max() > 0.01
+    for row in (0, 1):  # one at a time go through in strips
+        alone = prompted(x[row : row + 1], x[row : row + 1], words[row : row + 1])
+        torch.testing.assert_close(alone, both[row : row + 1], atol=1e-5, rtol=1e-4)
+
+
+@torch.inference_mode()
 def test_the_correction_is_weighed_and_at_zero_the_diffusion_is_left() -> None:
     method, x = shaken(), picture()
     results = [method.restore(x, Request((5,), shares=RAIN, structure_weight=w)) for w in (0.0, 0.5, 1.0)]

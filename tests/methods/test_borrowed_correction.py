@@ -12,6 +12,8 @@ from airtool.methods.defusion.method import DefusionMethod
 from airtool.methods.defusion.objective import DegradationObjective
 from airtool.methods.dfpir.method import PRESETS, DFPIRMethod
 from airtool.methods.dfpir.official import PERTURBATIONS
+from airtool.methods.ndr.method import PRESETS as NDR_PRESETS
+from airtool.methods.ndr.method import NDRMethod
 from airtool.methods.weights import embedded_path, read_weights
 
 WORDS = 5
@@ -46,6 +48,28 @@ def test_dfpir_begins_with_the_corrections_encoder_and_decoder(correction: Corre
     torch.testing.assert_close(network.reduce_chan_level3(joined), correction.reduce_chan_level3(joined))
     torch.testing.assert_close(network.refinement(feature), correction.refinement(feature))
     torch.testing.assert_close(network.output(feature), correction.output(feature))
+
+
+@torch.no_grad()
+def test_ndr_begins_as_the_correction(correction: Corrector) -> None:
+    """Told nothing, and with skips that recognise nothing."""
+    small = replace(NDR_PRESETS["small"], dim=8, blocks=(1, 2, 1, 1))
+    objective = NDRMethod.objective(small, {})
+    given = objective.translated("autodir", {f"corrector.{key}": each for key, each in correction.state_dict().items()})
+    own = objective.exported(objective.state_dict())
+    assert {key.partition(".")[0] for key in own.keys() - given.keys()} == {
+        "dr", "res_connect1", "res_connect2", "res_connect3",
+    }  # fmt: skip
+    network = objective.both.restoration_net
+    network.load_state_dict({**own, **given})
+    for skip in (network.res_connect1, network.res_connect2, network.res_connect3):
+        for part in (skip.inject_degradation.f, skip.inject_degradation.g):
+            part.weight.zero_()
+            part.bias.zero_()
+    x = torch.rand(1, 3, 16, 16)
+    learned = correction(x, x, torch.zeros(1, 1, WORDS))
+    torch.testing.assert_close(network(x), x + learned)
+    assert learned.abs().mean() > 0.01
 
 
 def test_the_embedded_correction_fits_the_small_preset() -> None:

@@ -25,7 +25,7 @@ from airtool.methods.configs import config_from
 Config = AutoDIRConfig | PublishedConfig
 
 PRESETS: Mapping[str, Config] = {
-    "small": AutoDIRConfig(),
+    "small": AutoDIRConfig(prompted_blocks=True),
     "small-packed": AutoDIRConfig(corrector_dim=36, corrector_pack=2),
     "paper": PublishedConfig(),
 }

@@ -55,6 +55,8 @@ class AutoDIRConfig:
     """Side of the squares of pixels that the correction gathers into channels before its first block."""
     prompted_correction: bool = True
     """Whether the correction hears the words too; the paper's does not."""
+    prompted_blocks: bool = False
+    """Whether the words also say how strongly each channel of its blocks counts."""
     prediction: Prediction = "x0"
     """What the diffusion predicts. The paper's predicts the noise; few steps want the clean latent."""
     sampler: Sampler = "ddim"
@@ -95,6 +97,7 @@ class AutoDIRNet(nn.Module):
             words,
             config.prompted_correction,
             config.corrector_pack,
+            config.prompted_blocks,
         )
 
     def context(self, shares: Tensor, classes: Sequence[str]) -> Tensor:

@@ -91,7 +91,7 @@ class AutoDIRObjective(Objective):
             diffused = self._estimate(degraded, target, words, generator)
         restored = diffused + self.network.correct(degraded, diffused, words)
         return {
-            "loss": distance(self.settings, ((restored + 1) / 2).float(), chosen.target, step),
+            "loss": distance(self.settings, ((restored + 1) / 2).float(), chosen.target, step, batch.labels),
             "diffused": (diffused - target).square().mean().detach() / 4,
         }
 

@@ -1,4 +1,4 @@
-"""NDR-Restore's backbone in the names of Restormer, which other methods' networks keep, for warm starts."""
+"""NDR-Restore's backbone in the names of Restormer, which other methods' networks keep, and back, for warm starts."""
 
 import re
 from collections.abc import Mapping
@@ -52,4 +52,26 @@ def for_restormer(tensors: Mapping[str, Tensor], skip: float = 1.0) -> dict[str,
             found[f"reduce_chan_level{decoder[1]}.{decoder[3]}"] = tensor
         elif decoder:
             found[f"decoder_level{decoder[1]}.{int(decoder[2]) - 1}.{decoder[3]}"] = tensor
+    return found
+
+
+def from_restormer(tensors: Mapping[str, Tensor], skip: float = 1.0) -> dict[str, Tensor]:
+    """The other way: what `for_restormer` made, under the names of NDR-Restore, with the same `skip`."""
+    names = {other: own for own, other in STAGES.items()}
+    found = {}
+    for key, tensor in tensors.items():
+        part = next((part for part in names if key.startswith(f"{part}.")), "")
+        if part:
+            found[f"{names[part]}.{key.removeprefix(f'{part}.')}"] = tensor
+            continue
+        stage, _, rest = key.partition(".")
+        level = stage[-1:]
+        if stage == f"reduce_chan_level{level}":
+            if tensor.ndim == 4:  # not its bias
+                up, skipped = tensor.chunk(2, dim=1)
+                tensor = torch.cat([skipped / skip, up], 1)
+            found[f"block_up{level}.0.{rest}"] = tensor
+        elif stage == f"decoder_level{level}":
+            index, _, name = rest.partition(".")
+            found[f"block_up{level}.{int(index) + 1}.{name}"] = tensor
     return found

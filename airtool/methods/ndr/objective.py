@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from airtool.methods.autodir.names import for_restormer as from_correction
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.ndr.degrad import NDR
+from airtool.methods.ndr.names import from_restormer
 from airtool.methods.ndr.network import NDRConfig
 from airtool.methods.objective import Batch, Objective
 
@@ -55,7 +57,7 @@ class NDRObjective(Objective):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         degraded, clean = batch.degraded, batch.clean
         restored, recognised = self.both.restoration_net.restore_and_recognise(degraded)
-        restoration = distance(self.settings, restored.float(), clean, step)
+        restoration = distance(self.settings, restored.float(), clean, step, batch.labels)
         losses = {"loss": restoration, "restoration": restoration.detach()}
         weighted = recognised is not None and self.settings.degradation_weight
         if weighted and step % self.settings.degradation_every == 0:
@@ -67,6 +69,12 @@ class NDRObjective(Objective):
 
     def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
         return self.both.restoration_net(degraded)
+
+    def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        if method != "autodir":
+            return tensors
+        # The residual pass hands every skipped feature on twice.
+        return from_restormer(from_correction(tensors), skip=2.0 if self.both.restoration_net.residual else 1.0)
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         prefix = f"both.{PREFIX}"
