@@ -15,6 +15,7 @@ from airtool.cli.options import (
     FILES,
     HOW,
     USELESS_PRESET,
+    DetectorWeights,
     Device,
     Ensemble,
     Format,
@@ -80,6 +81,7 @@ def restore(
         str | None,
         typer.Option(metavar="NAME", help="Which embedded weights (default: small).", rich_help_panel=HOW),
     ] = None,
+    detector_weights: DetectorWeights = None,
     degradation: Annotated[
         str | None,
         typer.Option(
@@ -212,7 +214,7 @@ def restore(
 
     Nothing is overwritten unless asked for. A picture that fails does not stop the others.
     """
-    from airtool.engine.asked import check_asked
+    from airtool.engine.asked import check_asked, check_detector
     from airtool.engine.identity import identify
     from airtool.engine.manifest import Journal
     from airtool.engine.records import Outcome, payload
@@ -245,9 +247,11 @@ def restore(
         structure_weight=structure_weight,
         work_size=parse_work_size(work_size),
         self_ensemble=self_ensemble,
+        detector_weights=detector_weights,
     )
     pixels = parse_max_pixels(max_pixels)
-    for option, value in (("--weights", weights), *(("--instruction", each) for each in instruction or ())):
+    files = [("--weights", weights), ("--detector-weights", detector_weights)]
+    for option, value in (*files, *(("--instruction", each) for each in instruction or ())):
         check_local(option, value)
     if weights is not None and preset is not None:
         raise UsageError(USELESS_PRESET)
@@ -256,6 +260,7 @@ def restore(
     method = which_method(method, weights)
     facts = check_method(method)
     check_asked(facts, settings)
+    check_detector([facts], settings)
     maps = facts.explains
     if explain is not None and not maps:
         raise UsageError(f"{method} has nothing to show with --explain: leave it out")

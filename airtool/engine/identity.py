@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from airtool import __version__
+from airtool.engine.asked import asks_detector
 from airtool.engine.settings import Settings
 
 
@@ -45,20 +46,19 @@ def identify(
     quality: int | None = None,
     *,
     loop: Mapping[str, Any] | None = None,
-    detector_weights: str | Path | None = None,
 ) -> Identity:
     """The identity of a run, from what `airtool.engine.session.open_with` takes, without loading any network.
 
     quality: of lossy formats, None for the default. loop: the rules of `airtool iterate`, by name; None for `airtool
-    restore`. detector_weights: the detector's file; None takes the embedded ones. Raises as `open_with` does for
-    weights that are missing, and AirtoolError for an example that cannot be read.
+    restore`. Raises as `open_with` does for weights that are missing, and AirtoolError for an example that cannot be
+    read.
     """
     from airtool.images.encode import QUALITY
     from airtool.methods.registry import check_method
     from airtool.methods.weights import embedded_path, sha256_of
 
-    needs = check_method(method).needs
-    told = needs == "nothing" or bool(settings.degradation or settings.prompt or settings.instruction)
+    method_facts = check_method(method)
+    asks = asks_detector(method_facts, settings)
     facts: dict[str, Any] = {
         "version of airtool": __version__,
         "command": "restore" if loop is None else "iterate",
@@ -76,12 +76,12 @@ def identify(
     }
     if settings.self_ensemble != 1:  # folders begun before there was a choice stay as they are
         facts["self-ensemble"] = settings.self_ensemble
-    if loop is not None or not told:
+    if loop is not None or asks:
         from airtool.methods.autodir import DETECTOR
 
-        path = embedded_path(DETECTOR, "small") if detector_weights is None else Path(detector_weights)
-        facts["detector weights"] = sha256_of(path)
-    if needs == "label" and not told:
+        file = settings.detector_weights
+        facts["detector weights"] = sha256_of(embedded_path(DETECTOR, "small") if file is None else Path(file))
+    if asks and method_facts.needs == "label":
         from airtool.engine.guess import REFEREE
 
         facts["referee weights"] = sha256_of(embedded_path(REFEREE, "small"))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from airtool.engine import tone
-from airtool.engine.asked import check_asked
+from airtool.engine.asked import asks_detector, check_asked
 from airtool.engine.detect import Detector, open_detector
 from airtool.engine.device import pick_device, pick_precision, threads
 from airtool.engine.forward import Forward, reproducible
@@ -330,17 +330,18 @@ def open_with(
     preset: str = "small",
     detector: Detector | None = None,
 ) -> Session:
-    """As `open_session`, from settings. detector: the one to ask in place of the embedded one."""
+    """As `open_session`, from settings. detector: the one to ask, made ready; None opens that of the settings."""
     from airtool.methods.registry import check_method, load_method, which_method
     from airtool.methods.weights import embedded_path, sha256_of
 
     method = which_method(method, weights)
-    check_method(method)
+    facts = check_method(method)
     pick_device(settings.device)  # before seconds are spent on weights
     path = embedded_path(method, preset) if weights is None else Path(weights)
     loaded = load_method(method, path)
     origin = {"preset": preset if weights is None else None, "weights": path.name, "sha256": sha256_of(path)}
-    if loaded.facts.needs == "nothing" or settings.degradation or settings.prompt or settings.instruction:
+    if not asks_detector(facts, settings):
         return Session(loaded, settings, origin)
-    referee = load_method(REFEREE) if loaded.facts.needs == "label" else None
-    return Session(loaded, settings, origin, referee, detector or open_detector(device=settings.device))
+    referee = load_method(REFEREE) if facts.needs == "label" else None
+    asked = detector or open_detector(settings.detector_weights, settings.device)
+    return Session(loaded, settings, origin, referee, asked)
