@@ -21,7 +21,7 @@ DetectorWeights = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Weights file of the detector, which says what to remove where you do not (default: the embedded weights).",
+        help="Weights file of the detector, which says what to remove where you do not (default: the embedded ones).",
         rich_help_panel=HOW,
     ),
 ]
