@@ -49,8 +49,8 @@ def parse_methods(
 
     names: one method, or several with commas; None for the one that `weights` are for, or the default. weights: the
     file of the one method, or ``METHOD=FILE`` for several, with commas. Raises UsageError for a name that is unknown
-    or is repeated, and for a contradiction, and AirtoolError for a file that has to say its method and cannot be read, and
-    for a detector's that is missing.
+    or is repeated, and for a contradiction, and AirtoolError for a file that has to say its method and cannot be read,
+    and for a detector's that is missing.
     """
     from airtool.methods.registry import check_method, which_method
 
