@@ -5,11 +5,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airtool import __version__
 from airtool.engine.asked import asks_detector
 from airtool.engine.settings import Settings
+
+if TYPE_CHECKING:
+    from airtool.images.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,16 @@ def identify(
     quality: int | None = None,
     *,
     loop: Mapping[str, Any] | None = None,
+    reader: "Reader | None" = None,
 ) -> Identity:
     """The identity of a run, from what `airtool.engine.session.open_with` takes, without loading any network.
 
     quality: of lossy formats, None for the default. loop: the rules of `airtool iterate`, by name; None for `airtool
-    restore`. Raises as `open_with` does for weights that are missing, and AirtoolError for an example that cannot be
-    read.
+    restore`. reader: what loads an example pair, within its limits. Raises as `open_with` does for weights that are
+    missing, and PictureError for an example that cannot be read.
     """
     from airtool.images.encode import QUALITY
+    from airtool.images.reader import Reader
     from airtool.methods.registry import check_method
     from airtool.methods.weights import embedded_path, sha256_of
 
@@ -69,7 +74,7 @@ def identify(
         "seed": settings.seed,
         "degradation": list(settings.degradation),
         "prompt": settings.prompt,
-        "example": [_content(path) for path in settings.instruction or ()],
+        "example": [_content(path, reader or Reader()) for path in settings.instruction or ()],
         "structure weight": settings.structure_weight,
         "work size": list(settings.work_size),
         "quality": QUALITY if quality is None else quality,
@@ -88,8 +93,6 @@ def identify(
     return Identity({**facts, **(loop or {})})
 
 
-def _content(path: str) -> str:
+def _content(path: str, reader: "Reader") -> str:
     """sha256 of a file of the example."""
-    from airtool.images.decode import load
-
-    return hashlib.sha256(load(Path(path))).hexdigest()
+    return hashlib.sha256(reader.load(Path(path))).hexdigest()
