@@ -21,7 +21,7 @@ from airtool.cli.evaluate_metrics import (
     run_unreferenced,
 )
 from airtool.cli.evaluate_sets import CheckOption, ListOption, check_data, list_benches
-from airtool.cli.options import MaxPixels
+from airtool.cli.options import DetectorWeights, MaxPixels
 from airtool.cli.outputs import say_passed_over
 from airtool.cli.progress import track
 from airtool.cli.reports import Reports
@@ -105,6 +105,7 @@ def evaluate(
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which embedded weights (default: small).", rich_help_panel=HOW)
     ] = None,
+    detector_weights: DetectorWeights = None,
     degradation: Annotated[
         str | None,
         typer.Option(
@@ -202,6 +203,7 @@ def evaluate(
     restoring: dict[str, object] = {"--method": method, "--weights": weights, "--preset": preset}
     restoring |= {"--device": device, "--precision": precision, "--tile": tile, "--keep": keep}
     restoring |= {"--degradation": degradation, "--self-ensemble": self_ensemble}
+    restoring |= {"--detector-weights": detector_weights}
     if results is not None:
         _refuse({**restoring, "--input-only": input_only or None}, "with --results, which restores nothing")
     elif input_only:
@@ -251,6 +253,7 @@ def evaluate(
             seed or 0,
             self_ensemble=1 if self_ensemble is None else self_ensemble,
             may_shrink=side != 0,  # figures said to be of whole pictures are of nothing else
+            detector_weights=detector_weights,
         )
         methods = parse_methods(method, weights, preset, how, degradation)
     if bench is not None:

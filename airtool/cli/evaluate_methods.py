@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airtool.cli.options import USELESS_PRESET
+from airtool.engine.asked import check_detector
 from airtool.engine.settings import Settings, parse_degradation
 from airtool.errors import UsageError
 
@@ -48,7 +49,8 @@ def parse_methods(
 
     names: one method, or several with commas; None for the one that `weights` are for, or the default. weights: the
     file of the one method, or ``METHOD=FILE`` for several, with commas. Raises UsageError for a name that is unknown
-    or is repeated, and for a contradiction, and AirtoolError for a file that has to say its method and cannot be read.
+    or is repeated, and for a contradiction, and AirtoolError for a file that has to say its method and cannot be read,
+    and for a detector's that is missing.
     """
     from airtool.methods.registry import check_method, which_method
 
@@ -65,7 +67,9 @@ def parse_methods(
     told = parse_degradation(degradation)
     if told and len(chosen) > 1 and not any(each.needs != "nothing" for each in facts):
         raise UsageError(f"--degradation has no effect on {names}, which find out themselves what to remove")
-    return MethodRequest(chosen, files, preset or "small", replace(settings, degradation=told))
+    settings = replace(settings, degradation=told)
+    check_detector(facts, settings)
+    return MethodRequest(chosen, files, preset or "small", settings)
 
 
 def _files(weights: str | None, methods: tuple[str, ...]) -> dict[str, str]:

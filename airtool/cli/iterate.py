@@ -151,7 +151,13 @@ def iterate(
     from airtool.images.limits import parse_max_pixels
     from airtool.methods.registry import check_method, which_method
 
-    settings = Settings(device=device, precision=parse_precision(precision), tile=parse_tile(tile), seed=seed)
+    settings = Settings(
+        device=device,
+        precision=parse_precision(precision),
+        tile=parse_tile(tile),
+        seed=seed,
+        detector_weights=detector_weights,
+    )
     pixels = parse_max_pixels(max_pixels)
     for option, path in (("--weights", weights), ("--detector-weights", detector_weights)):
         if path is not None and not Path(path).is_file():
@@ -189,9 +195,7 @@ def iterate(
     identity = None
     if planned.folder is not None:
         loop_rules = {"max steps": rules.max_steps, "threshold": rules.threshold}
-        identity = identify(
-            settings, method, weights, quality=quality, loop=loop_rules, detector_weights=detector_weights
-        )
+        identity = identify(settings, method, weights, quality=quality, loop=loop_rules)
     settled = settle_outputs(planned, identity, quiet)
     truth_of = {job: truths[job.source] for job in settled.jobs if job.source in truths}
     tasks = plan_steps(settled.jobs, output, keep_steps, max_steps, truth_of, replace)

@@ -17,6 +17,14 @@ Tile = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+DetectorWeights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Weights file of the detector, which says what to remove where you do not (default: the embedded ones).",
+        rich_help_panel=HOW,
+    ),
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, mps, cuda or cuda:N.", rich_help_panel=HOW)]
 Precision = Annotated[
     str,

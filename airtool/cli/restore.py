@@ -15,6 +15,7 @@ from airtool.cli.options import (
     FILES,
     HOW,
     USELESS_PRESET,
+    DetectorWeights,
     Device,
     Ensemble,
     Format,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from airtool.engine.session import Session
     from airtool.engine.settings import Settings
     from airtool.images.plan import Plan
+    from airtool.images.reader import Reader
 
 CLUSTER, REPORT = "Several machines", "What to tell"
 
@@ -80,6 +82,7 @@ def restore(
         str | None,
         typer.Option(metavar="NAME", help="Which embedded weights (default: small).", rich_help_panel=HOW),
     ] = None,
+    detector_weights: DetectorWeights = None,
     degradation: Annotated[
         str | None,
         typer.Option(
@@ -212,7 +215,7 @@ def restore(
 
     Nothing is overwritten unless asked for. A picture that fails does not stop the others.
     """
-    from airtool.engine.asked import check_asked
+    from airtool.engine.asked import check_asked, check_detector
     from airtool.engine.identity import identify
     from airtool.engine.manifest import Journal
     from airtool.engine.records import Outcome, payload
@@ -245,9 +248,11 @@ def restore(
         structure_weight=structure_weight,
         work_size=parse_work_size(work_size),
         self_ensemble=self_ensemble,
+        detector_weights=detector_weights,
     )
     pixels = parse_max_pixels(max_pixels)
-    for option, value in (("--weights", weights), *(("--instruction", each) for each in instruction or ())):
+    files = [("--weights", weights), ("--detector-weights", detector_weights)]
+    for option, value in (*files, *(("--instruction", each) for each in instruction or ())):
         check_local(option, value)
     if weights is not None and preset is not None:
         raise UsageError(USELESS_PRESET)
@@ -256,6 +261,7 @@ def restore(
     method = which_method(method, weights)
     facts = check_method(method)
     check_asked(facts, settings)
+    check_detector([facts], settings)
     maps = facts.explains
     if explain is not None and not maps:
         raise UsageError(f"{method} has nothing to show with --explain: leave it out")
@@ -265,10 +271,12 @@ def restore(
     if engine == "ray":
         check_visible([*inputs, output, compare, explain])
     _check_engine(engine, ray_address, ray_workers, devices, planned)
+    from airtool.images.reader import open_reader
+
     preset = preset or "small"
-    identity = None
+    reader, identity = open_reader(pixels, isolate=isolate), None
     if planned.folder is not None and (planned.skipped or not dry_run):
-        identity = identify(settings, method, weights, preset, quality)
+        identity = identify(settings, method, weights, preset, quality, reader=reader)
     settled = settle_outputs(planned, identity, quiet)
     if settled.finished and (compare or explain):
         say(f"--compare and --explain: nothing for those {len(settled.finished)}, which are not made again", quiet)
@@ -280,35 +288,37 @@ def restore(
     from airtool.engine.devices import DevicesPipeline, describe_shared
     from airtool.engine.pipeline import Pipeline
     from airtool.engine.ray_engine import Order, RayPipeline
-    from airtool.images.reader import open_reader
 
     sweep_outputs(planned, report, tasks=tasks)
-    sessions = _open(method, weights, preset, settings, names, quiet) if tasks else []
-    if not sessions:
-        outcome = Outcome((), 0.0, interrupted=False)
-    elif engine == "ray" and planned.folder is not None and identity is not None:
-        order = Order(
-            settings,
-            method,
-            weights,
-            preset,
-            planned.folder,
-            identity,
-            os.getcwd(),
-            quality=quality,
-            overwrite=overwrite,
-            workers=workers,
-            max_pixels=pixels,
-            isolate=isolate,
-        )
-        outcome = _run(RayPipeline(order, tasks, address=ray_address, actors=ray_workers), len(tasks), quiet)
-    else:
-        folder = planned.folder
-        kept = Journal(folder, identity) if folder is not None and identity is not None else nullcontext()
-        with kept as journal, open_reader(pixels, isolate=isolate) as reader:
-            make = partial(DevicesPipeline, sessions) if len(sessions) > 1 else partial(Pipeline, sessions[0])
-            local = make(tasks, quality=quality, overwrite=overwrite, workers=workers, journal=journal, reader=reader)
-            outcome = _run(local, len(tasks), quiet)
+    with reader:
+        sessions = _open(method, weights, preset, settings, names, reader, quiet) if tasks else []
+        if not sessions:
+            outcome = Outcome((), 0.0, interrupted=False)
+        elif engine == "ray" and planned.folder is not None and identity is not None:
+            order = Order(
+                settings,
+                method,
+                weights,
+                preset,
+                planned.folder,
+                identity,
+                os.getcwd(),
+                quality=quality,
+                overwrite=overwrite,
+                workers=workers,
+                max_pixels=pixels,
+                isolate=isolate,
+            )
+            outcome = _run(RayPipeline(order, tasks, address=ray_address, actors=ray_workers), len(tasks), quiet)
+        else:
+            folder = planned.folder
+            kept = Journal(folder, identity) if folder is not None and identity is not None else nullcontext()
+            with kept as journal:
+                make = partial(DevicesPipeline, sessions) if len(sessions) > 1 else partial(Pipeline, sessions[0])
+                local = make(
+                    tasks, quality=quality, overwrite=overwrite, workers=workers, journal=journal, reader=reader
+                )
+                outcome = _run(local, len(tasks), quiet)
     if report is not None:
         described = describe_shared(sessions) if sessions else None
         write_json(report, payload(outcome, settled.kept, described, shard, planned.passed_over))
@@ -329,12 +339,18 @@ def _check_engine(engine: str, address: str | None, workers: int | None, devices
 
 
 def _open(
-    method: str, weights: str | None, preset: str, settings: "Settings", names: Sequence[str], quiet: bool
+    method: str,
+    weights: str | None,
+    preset: str,
+    settings: "Settings",
+    names: Sequence[str],
+    reader: "Reader",
+    quiet: bool,
 ) -> "list[Session]":
-    """One session a device; says what was opened."""
+    """One session a device; says what was opened. reader: what opens an example pair."""
     from airtool.engine.devices import describe_shared, open_shared
 
-    sessions = open_shared(settings, names, method, weights, preset)
+    sessions = open_shared(settings, names, method, weights, preset, reader)
     facts, asked = describe_shared(sessions), sessions[0].asked
     threads, each = facts["threads"], " each" if len(sessions) > 1 else ""
     cores = f", {threads} thread{'s' if threads > 1 else ''}{each}" if threads else ""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from airtool.cli.options import MaxPixels
 from airtool.errors import UsageError
 
 
@@ -31,14 +32,17 @@ def train(
     shard_state: Annotated[
         bool, typer.Option("--shard-state", help="Share weights, moments and average out over the processes.")
     ] = False,
+    max_pixels: MaxPixels = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a method's weights; stops and resumes at any time."""
     from dataclasses import replace
 
     from airtool.cli.console import say
+    from airtool.images.limits import parse_max_pixels
     from airtool.training.recipe import load_recipe
 
+    pixels = parse_max_pixels(max_pixels)
     chosen = load_recipe(recipe)
     if steps is not None:
         chosen = replace(chosen, steps=steps)
@@ -64,7 +68,7 @@ def train(
         torch.set_num_threads(threads)
     start = tuple(start_from or ())
     options = Options(
-        data, out or Path("runs") / chosen.name, max_minutes, device, precision, workers, start, shard_state
+        data, out or Path("runs") / chosen.name, max_minutes, device, precision, workers, start, shard_state, pixels
     )
     outcome = run(chosen, options, (lambda line: None) if quiet else say)
     if not quiet:

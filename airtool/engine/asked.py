@@ -1,7 +1,10 @@
 """Whether what is asked for suits a method at all. Knows no torch, so that mistakes are found before it is loaded."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from airtool.engine.settings import Settings
-from airtool.errors import UsageError
+from airtool.errors import AirtoolError, UsageError
 from airtool.methods.facts import MethodFacts
 
 
@@ -21,3 +24,25 @@ def check_asked(facts: MethodFacts, settings: Settings) -> None:
             raise UsageError(f"{facts.name} takes no {what}: leave it out, or choose {able}")
     if settings.degradation and (settings.prompt or settings.instruction):
         raise UsageError("the degradation is given twice, by name and otherwise: leave one of them out")
+
+
+def asks_detector(facts: MethodFacts, settings: Settings) -> bool:
+    """Whether a method has to be told what to remove and `settings` do not say it, so that the detector does."""
+    return facts.needs != "nothing" and not (settings.degradation or settings.prompt or settings.instruction)
+
+
+def check_detector(methods: Iterable[MethodFacts], settings: Settings) -> None:
+    """Find out whether the detector that `settings` name can be asked.
+
+    Raises UsageError where none of the methods asks any, AirtoolError where its file is missing.
+    """
+    file = settings.detector_weights
+    if file is None:
+        return
+    if not any(asks_detector(facts, settings) for facts in methods):
+        raise UsageError(
+            "--detector-weights has no effect where the method is told what to remove, or finds it out itself: leave "
+            "it out"
+        )
+    if not Path(file).is_file():
+        raise AirtoolError(f"--detector-weights: file {file} does not exist: check the spelling")

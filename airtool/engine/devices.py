@@ -32,15 +32,17 @@ def open_shared(
     method: str | None = None,
     weights: str | Path | None = None,
     preset: str = "small",
+    reader: Reader | None = None,
 ) -> list[Session]:
     """One session a device, with everything else as in `settings`.
 
-    devices: as `airtool.engine.settings.parse_devices` gives them. Raises as `airtool.engine.session.open_with`, and
-    UsageError when the devices would compute in different precisions.
+    devices: as `airtool.engine.settings.parse_devices` gives them. The others are those of
+    `airtool.engine.session.open_with`, as which it raises; also UsageError when the devices would compute in different
+    precisions.
     """
     for name in devices:  # all of them before seconds are spent on weights
         pick_device(name)
-    sessions = [open_with(replace(settings, device=name), method, weights, preset) for name in devices]
+    sessions = [open_with(replace(settings, device=name), method, weights, preset, reader=reader) for name in devices]
     if len({session.dtype for session in sessions}) > 1:
         raise UsageError("--devices: these GPUs would compute in different precisions: choose one with --precision")
     return sessions

@@ -5,10 +5,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airtool import __version__
+from airtool.engine.asked import asks_detector
 from airtool.engine.settings import Settings
+
+if TYPE_CHECKING:
+    from airtool.images.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -45,20 +49,21 @@ def identify(
     quality: int | None = None,
     *,
     loop: Mapping[str, Any] | None = None,
-    detector_weights: str | Path | None = None,
+    reader: "Reader | None" = None,
 ) -> Identity:
     """The identity of a run, from what `airtool.engine.session.open_with` takes, without loading any network.
 
     quality: of lossy formats, None for the default. loop: the rules of `airtool iterate`, by name; None for `airtool
-    restore`. detector_weights: the detector's file; None takes the embedded ones. Raises as `open_with` does for
-    weights that are missing, and AirtoolError for an example that cannot be read.
+    restore`. reader: what loads an example pair, within its limits. Raises as `open_with` does for weights that are
+    missing, and PictureError for an example that cannot be read.
     """
     from airtool.images.encode import QUALITY
+    from airtool.images.reader import Reader
     from airtool.methods.registry import check_method
     from airtool.methods.weights import embedded_path, sha256_of
 
-    needs = check_method(method).needs
-    told = needs == "nothing" or bool(settings.degradation or settings.prompt or settings.instruction)
+    method_facts = check_method(method)
+    asks = asks_detector(method_facts, settings)
     facts: dict[str, Any] = {
         "version of airtool": __version__,
         "command": "restore" if loop is None else "iterate",
@@ -69,27 +74,25 @@ def identify(
         "seed": settings.seed,
         "degradation": list(settings.degradation),
         "prompt": settings.prompt,
-        "example": [_content(path) for path in settings.instruction or ()],
+        "example": [_content(path, reader or Reader()) for path in settings.instruction or ()],
         "structure weight": settings.structure_weight,
         "work size": list(settings.work_size),
         "quality": QUALITY if quality is None else quality,
     }
     if settings.self_ensemble != 1:  # folders begun before there was a choice stay as they are
         facts["self-ensemble"] = settings.self_ensemble
-    if loop is not None or not told:
+    if loop is not None or asks:
         from airtool.methods.autodir import DETECTOR
 
-        path = embedded_path(DETECTOR, "small") if detector_weights is None else Path(detector_weights)
-        facts["detector weights"] = sha256_of(path)
-    if needs == "label" and not told:
+        file = settings.detector_weights
+        facts["detector weights"] = sha256_of(embedded_path(DETECTOR, "small") if file is None else Path(file))
+    if asks and method_facts.needs == "label":
         from airtool.engine.guess import REFEREE
 
         facts["referee weights"] = sha256_of(embedded_path(REFEREE, "small"))
     return Identity({**facts, **(loop or {})})
 
 
-def _content(path: str) -> str:
+def _content(path: str, reader: "Reader") -> str:
     """sha256 of a file of the example."""
-    from airtool.images.decode import load
-
-    return hashlib.sha256(load(Path(path))).hexdigest()
+    return hashlib.sha256(reader.load(Path(path))).hexdigest()

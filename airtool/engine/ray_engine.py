@@ -68,11 +68,13 @@ class Restorer:
         import torch
 
         from airtool.engine.session import open_with
+        from airtool.images.reader import open_reader
 
         os.chdir(order.here)
         torch.set_num_threads(order.threads)
         self._order = order
-        self._session = open_with(order.settings, order.method, order.weights, order.preset)
+        with open_reader(order.max_pixels, isolate=order.isolate) as reader:
+            self._session = open_with(order.settings, order.method, order.weights, order.preset, reader=reader)
 
     def __call__(self, batch: "Mapping[str, np.ndarray]") -> dict[str, list[bytes]]:
         """In "task" pickled (index, `Task`); in what it returns "record", pickled (index, `Record`), in any order."""

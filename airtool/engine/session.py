@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from airtool.engine import tone
-from airtool.engine.asked import check_asked
+from airtool.engine.asked import asks_detector, check_asked
 from airtool.engine.detect import Detector, open_detector
 from airtool.engine.device import pick_device, pick_precision, threads
 from airtool.engine.forward import Forward, reproducible
@@ -28,6 +28,7 @@ from airtool.errors import UsageError
 from airtool.heap import keep_heap, return_heap
 from airtool.images.opencv import cv2
 from airtool.images.picture import Picture
+from airtool.images.reader import Reader
 from airtool.methods.autodir.vocabulary import class_of
 from airtool.methods.base import ExplainingMethod, LabelledMethod, Method, PromptedMethod, Request
 from airtool.methods.defusion.instruction import read_pair
@@ -69,7 +70,8 @@ class Session:
     method: on the CPU, float32; its network moves to the device. origin: what reports should say of the weights
     ("preset", "weights", "sha256"). detector: says what is wrong with a picture where `method` has to be told and the
     settings do not. referee: a blind method, by which `airtool.engine.guess` chooses where the detector leaves a choice
-    or is missing. Raises UsageError when the settings ask for a device that is not there, or do not suit the method.
+    or is missing. reader: what opens an example pair, within its limits. Raises UsageError when the settings ask for a
+    device that is not there, or do not suit the method, PictureError for an example that cannot be read.
     """
 
     def __init__(
@@ -79,11 +81,12 @@ class Session:
         origin: Mapping[str, Any] | None = None,
         referee: Method | None = None,
         detector: Detector | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.method = method
         self.settings = settings or Settings()
         self.origin = dict(origin or {})
-        self.asked = _asked(method, self.settings)
+        self.asked = _asked(method, self.settings, reader)
         """What the settings say to remove; None where it is to be found out."""
         if self.asked is None and referee is None and detector is None:
             raise UsageError(f"{method.facts.name} has to be told what to remove: name the degradation")
@@ -254,8 +257,8 @@ class Session:
         )
 
 
-def _asked(method: Method, settings: Settings) -> Wanted | None:
-    """What the settings tell the method; None when it has to be told and they do not. Raises UsageError as Session."""
+def _asked(method: Method, settings: Settings, reader: Reader | None) -> Wanted | None:
+    """What the settings tell the method; None when it has to be told and they do not. Raises as Session."""
     facts = method.facts
     check_asked(facts, settings)
     if facts.needs == "nothing":
@@ -263,7 +266,8 @@ def _asked(method: Method, settings: Settings) -> Wanted | None:
     if settings.prompt:
         return Wanted(shares=cast(PromptedMethod, method).understand(settings.prompt), prompt=settings.prompt)
     if settings.instruction:
-        return Wanted(example=read_pair(*map(Path, settings.instruction)))
+        clean, degraded = map(Path, settings.instruction)
+        return Wanted(example=read_pair(clean, degraded, reader))
     if not settings.degradation:
         return None
     if facts.needs == "prompt":
@@ -329,18 +333,23 @@ def open_with(
     weights: str | Path | None = None,
     preset: str = "small",
     detector: Detector | None = None,
+    reader: Reader | None = None,
 ) -> Session:
-    """As `open_session`, from settings. detector: the one to ask in place of the embedded one."""
+    """As `open_session`, from settings. detector: the one to ask, made ready; None opens that of the settings.
+
+    reader: what opens an example pair, within its limits; PictureError is raised for one that cannot be read.
+    """
     from airtool.methods.registry import check_method, load_method, which_method
     from airtool.methods.weights import embedded_path, sha256_of
 
     method = which_method(method, weights)
-    check_method(method)
+    facts = check_method(method)
     pick_device(settings.device)  # before seconds are spent on weights
     path = embedded_path(method, preset) if weights is None else Path(weights)
     loaded = load_method(method, path)
     origin = {"preset": preset if weights is None else None, "weights": path.name, "sha256": sha256_of(path)}
-    if loaded.facts.needs == "nothing" or settings.degradation or settings.prompt or settings.instruction:
-        return Session(loaded, settings, origin)
-    referee = load_method(REFEREE) if loaded.facts.needs == "label" else None
-    return Session(loaded, settings, origin, referee, detector or open_detector(device=settings.device))
+    if not asks_detector(facts, settings):
+        return Session(loaded, settings, origin, reader=reader)
+    referee = load_method(REFEREE) if facts.needs == "label" else None
+    asked = detector or open_detector(settings.detector_weights, settings.device)
+    return Session(loaded, settings, origin, referee, asked)

@@ -44,6 +44,8 @@ class Settings:
     mirror image; also both upside down."""
     may_shrink: bool = True
     """Whether pieces are made smaller than `tile` says where memory is short; otherwise the picture fails."""
+    detector_weights: str | None = None
+    """Weights file of the detector, where it is asked; None takes the embedded ones."""
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no machine could honour."""

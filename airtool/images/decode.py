@@ -13,6 +13,7 @@ from airtool.images import avif, bmp, jp2, jpeg, png, ppm, tiff_picture, webp, x
 from airtool.images.container import DAMAGED, NO_EXIF, NO_PROFILE, Container, ContainerError
 from airtool.images.exif import orientation, parse, upright
 from airtool.images.formats import FORMATS, by_magic, unreadable
+from airtool.images.jpeg_markers import XMP_MARKER
 from airtool.images.limits import MAX_PIXELS, MAX_SIDE, largest_file
 from airtool.images.names import shown
 from airtool.images.opencv import cv2
@@ -181,7 +182,7 @@ def _decode_samples(container: Container) -> tuple[Samples, Metadata]:
         raise ContainerError(f"has {image.dtype} samples: convert it to 8 or 16 bits first")
     found = {int(kind): block.tobytes() for kind, block in zip(np.ravel(kinds), blocks, strict=True)}
     own = container.metadata
-    packet = found.get(cv2.IMAGE_METADATA_XMP, b"").removeprefix(jpeg.XMP_MARKER) or None
+    packet = found.get(cv2.IMAGE_METADATA_XMP, b"").removeprefix(XMP_MARKER) or None
     return samples, Metadata(
         exif=own.exif or found.get(cv2.IMAGE_METADATA_EXIF),
         icc=own.icc or found.get(cv2.IMAGE_METADATA_ICCP),
@@ -223,10 +224,12 @@ def assemble(unpacked: Unpacked) -> Picture:
     grey = samples.ndim == 2 or container.grey
     # A picture that was not turned keeps what XMP says: we do not go by it, and whoever does saw the original so, too.
     fits = profile_fits(metadata.icc, grey)
+    # A video behind the picture, or beside it in its container, goes into no output.
+    packet = xmp.still(metadata.xmp) if metadata.xmp else None
     kept = Metadata(
         exif=upright(exif, width, height) if exif else None,
         icc=metadata.icc if fits else None,
-        xmp=xmp.upright(metadata.xmp) if metadata.xmp and turn != 1 else metadata.xmp,
+        xmp=xmp.upright(packet) if packet and turn != 1 else packet,
         segments=turned(metadata.segments, turn) if turn != 1 else metadata.segments,
     )
     lost = container.lost if fits or not metadata.icc else (*container.lost, NO_PROFILE)

@@ -8,6 +8,7 @@ from airtool.images import jpeg, png, tiff_picture
 from airtool.images.decode import BAND, Samples, profile_fits
 from airtool.images.exif import has_resolution
 from airtool.images.formats import FORMATS, Format, missing_encoder
+from airtool.images.jpeg_markers import XMP_MARKER
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
 from airtool.images.segments import DENSITIES, OVERRULED, XMP_EXTENSION, dropped, translated
@@ -148,7 +149,7 @@ def _for_opencv(metadata: Metadata, target: Format, without: Metadata) -> tuple[
         block = getattr(metadata, name)
         if block is not None and getattr(without, name) is None:
             if name == "xmp" and target.name == "jpeg":
-                block = jpeg.XMP_MARKER + block
+                block = XMP_MARKER + block
             kinds.append(kind)
             blocks.append(np.frombuffer(block, np.uint8))
     return kinds, blocks

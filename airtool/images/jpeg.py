@@ -1,6 +1,6 @@
 """JPEG files: completeness, size, colour profiles too large for one segment, and what OpenCV neither reads nor writes.
 
-Sources: ITU-T T.81 annex B (markers); ICC.1:2022 annex B.4 (APP2 chunks); JFIF 1.02; CIPA DC-007 (several pictures).
+Sources: ITU-T T.81 annex B (markers); ICC.1:2022 annex B.4 (APP2 chunks); JFIF 1.02.
 """
 
 import re
@@ -8,16 +8,23 @@ import struct
 
 from airtool.images import photoshop
 from airtool.images.container import CUT_SHORT, DAMAGED, Container, ContainerError
+from airtool.images.jpeg_lost import COLOUR_MODEL, appended_lost, segment_lost
+from airtool.images.jpeg_markers import (
+    APP0,
+    APP2,
+    APP15,
+    ICC_MARKER,
+    JFIF_MARKER,
+    XMP_EXTENSION_MARKER,
+    XMP_MARKER,
+)
 from airtool.images.picture import Metadata, Segment
 from airtool.images.segments import COMMENT, JFIF, JFIF_DENSITY, PHOTOSHOP, XMP_EXTENSION, Carried
 
 MAX_EXIF = 65527
 """Most bytes of an EXIF block: a segment holds 65533, less "Exif", 0, 0."""
 
-XMP_MARKER = b"http://ns.adobe.com/xap/1.0/\0"
 MAX_XMP = 65533 - len(XMP_MARKER)
-XMP_EXTENSION_MARKER = b"http://ns.adobe.com/xmp/extension/\0"
-JFIF_MARKER = b"JFIF\0"
 DENSITY = slice(7, 12)
 """Where JFIF's segment, behind its length, has the density."""
 DENSITY_AT = 6 + DENSITY.start
@@ -26,16 +33,12 @@ NO_DENSITY = b"\0\0\1\0\1"
 """Square pixels of no known size."""
 CMYK = 4
 """Components of a picture that becomes RGB."""
-ICC_MARKER = b"ICC_PROFILE\0"
 ICC_CHUNK = 65533 - len(ICC_MARKER) - 2
 MAX_ICC = 255 * ICC_CHUNK
-START = b"\xff\xd8\xff"
-"""How a picture begins, also the second one of a file (CIPA DC-007, multi-picture format)."""
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 """Markers without a length: TEM, RST0 to RST7, SOI."""
 
-SOS, EOI, APP0, APP15 = 0xDA, 0xD9, 0xE0, 0xEF
-APP2 = b"\xff\xe2"
+SOS, EOI = 0xDA, 0xD9
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of the header that has the sides (SOF0 to SOF15)."""
 NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -52,7 +55,8 @@ def inspect(data: bytes) -> Container:
     ContainerError for a file that is cut short or damaged.
     """
     at, size, scans = 2, None, 0
-    carried, lost, other = Carried(), [], []
+    carried, other = Carried(), []
+    lost: list[str] = []
     while True:
         found = NEXT_MARKER.search(data, at)
         if found is None:
@@ -62,9 +66,7 @@ def inspect(data: bytes) -> Container:
             if size is None or not scans:
                 raise ContainerError(DAMAGED)
             metadata = Metadata(segments=carried.segments)
-            if data.find(START, at) >= 0:
-                # Cameras put previews, second eyes and gain maps there, and the first picture is the one that is meant.
-                lost.append("further pictures in the file are dropped")
+            lost += appended_lost(data, at)
             return Container(_without(data, other), size, metadata, lost=(*lost, *carried.lost))
         scans += marker == SOS
         if scans > MAX_SCANS:
@@ -81,6 +83,9 @@ def inspect(data: bytes) -> Container:
             if kind == APP2 and body and not body.startswith(ICC_MARKER):
                 other.append((at - 2, at + length))
             _carry(carried, kind, body)
+            words = segment_lost(kind, body)
+            if words is not None and words not in lost:
+                lost.append(words)
             at += length
 
 
@@ -97,7 +102,7 @@ def _carry(carried: Carried, kind: bytes, body: bytes) -> None:
         density = body[DENSITY]
         if body.startswith(JFIF_MARKER) and len(density) == JFIF_DENSITY.size and density != NO_DENSITY:
             carried.add(kind, density)
-    elif kind == PHOTOSHOP:
+    elif kind == PHOTOSHOP and not body.startswith(COLOUR_MODEL):
         # Blocks may go on in a further segment: whoever cuts there is rare, and the half of a block is nothing.
         rest = photoshop.without_thumbnail(body)
         if rest is None:
@@ -118,7 +123,7 @@ def embed(data: bytes, metadata: Metadata) -> bytes:
     if data[2:4] == JFIF:
         first += 2 + int.from_bytes(data[4:6])
     head, last = bytearray(data[:first]), first
-    while data[last] == 0xFF and APP0 <= data[last + 1] <= APP15:
+    while APP0 <= data[last : last + 2] <= APP15:
         last += 2 + int.from_bytes(data[last + 2 : last + 4])
     further = []
     for segment in metadata.segments:

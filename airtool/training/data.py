@@ -18,9 +18,9 @@ from airtool.degradations.jpeg import jpeg
 from airtool.degradations.srgb import to_linear, to_srgb
 from airtool.errors import UsageError
 from airtool.images.decode import read
-from airtool.images.discover import discover
+from airtool.images.discover import Source, discover
+from airtool.images.limits import MAX_PIXELS
 from airtool.images.opencv import cv2
-from airtool.images.picture import Picture
 from airtool.training.recipe import CLEAN, Recipe
 
 Pixels = npt.NDArray[np.float32]
@@ -60,13 +60,18 @@ UNSOFTENED = UNTONED | {"motion-blur", "defocus"}
 """The same for softness."""
 
 
-def load_folder(folder: Path) -> list[Stored]:
-    """All pictures of a folder as 8-bit RGB (H, W, 3). Raises UsageError when it is missing or empty."""
-    return [_stored(read(source.path)) for source in discover([str(folder)]) if source.path is not None]
+def load_folder(folder: Path, max_pixels: int = MAX_PIXELS) -> list[Stored]:
+    """All pictures of a folder as 8-bit RGB (H, W, 3).
+
+    Raises UsageError when it is missing or empty, PictureError for a picture that cannot be read, or has more pixels
+    than `max_pixels`.
+    """
+    return [_stored(source, max_pixels) for source in discover([str(folder)])]
 
 
-def _stored(picture: Picture) -> Stored:
-    return np.rint(picture.rgb * 255.0).astype(np.uint8)
+def _stored(source: Source, max_pixels: int) -> Stored:
+    assert source.path is not None  # only "-" has none
+    return np.rint(read(source.path, max_pixels).rgb * 255.0).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -79,16 +84,16 @@ class PairedPictures:
     label: str
 
 
-def load_pairs(degraded: Path, ground_truth: Path, use: str, label: str = "") -> PairedPictures:
-    """Read and pair two folders. Raises UsageError when pictures do not pair up or differ in size."""
+def load_pairs(
+    degraded: Path, ground_truth: Path, use: str, label: str = "", max_pixels: int = MAX_PIXELS
+) -> PairedPictures:
+    """Read and pair two folders. Raises UsageError when pictures do not pair up or differ in size; as `load_folder`."""
     pairing = pair_paths(str(degraded), str(ground_truth))
     first: list[Stored] = []
     second: list[Stored] = []
     for pair in pairing.pairs:
-        assert pair.degraded.path is not None
-        assert pair.ground_truth.path is not None
-        first.append(_stored(read(pair.degraded.path)))
-        second.append(_stored(read(pair.ground_truth.path)))
+        first.append(_stored(pair.degraded, max_pixels))
+        second.append(_stored(pair.ground_truth, max_pixels))
         if first[-1].shape != second[-1].shape:
             raise UsageError(f"{pair.degraded.path} and its ground truth differ in size: a pair must match")
     return PairedPictures(first, second, use, label)

@@ -12,6 +12,7 @@ import torch
 
 from airtool.errors import AirtoolError, UsageError, missing_extra
 from airtool.heap import keep_heap
+from airtool.images.limits import MAX_PIXELS
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.weights import write_weights
 from airtool.native import native_bf16
@@ -50,6 +51,8 @@ class Options:
     shard_state: bool = False
     """Share weights, gradients, optimiser state and average out over the processes, in place of a whole copy in each.
     Checkpoints are the same either way."""
+    max_pixels: int = MAX_PIXELS
+    """Most pixels of a training picture."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ def train(recipe: Recipe, options: Options, say: Say) -> Outcome:
 
     Leaves in `options.out`: ``checkpoint.pt``, ``weights.safetensors`` (average, latest), ``best.safetensors``
     (average with the best figure on the held-out pictures), and TensorBoard files. Raises UsageError for a recipe
-    or data that do not fit, and for shards without processes to hold them; AirtoolError when accelerate is missing or
-    the loss stops being finite.
+    or data that do not fit, and for shards without processes to hold them; AirtoolError when accelerate is missing, a
+    picture cannot be read, or the loss stops being finite.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -111,14 +114,15 @@ class _Run:
         self.device: torch.device = accelerator.device
         if self.device.type == "cpu":
             keep_heap()
-        clean = [picture for folder in recipe.clean for picture in load_folder(options.data / folder)]
+        data, most = options.data, options.max_pixels
+        clean = [picture for folder in recipe.clean for picture in load_folder(data / folder, most)]
         pairs = {
-            name: load_pairs(options.data / each.degraded, options.data / each.ground_truth, each.use, each.label)
+            name: load_pairs(data / each.degraded, data / each.ground_truth, each.use, each.label, most)
             for name, each in recipe.pairs.items()
             if name in recipe.mix
         }
         self.maker = SampleMaker(recipe, clean, pairs)
-        self.validation = held_out(recipe, options.data)
+        self.validation = held_out(recipe, data, most)
         torch.manual_seed(recipe.seed)
         self.config = subject_config(recipe.method, recipe.preset)
         self.checkpoint = options.out / "checkpoint.pt"

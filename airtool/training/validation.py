@@ -12,6 +12,7 @@ from torch import Tensor
 from airtool.degradations import DEGRADATIONS
 from airtool.degradations.compose import Step, compose, picture_rng, shown_steps
 from airtool.errors import UsageError
+from airtool.images.limits import MAX_PIXELS
 from airtool.methods.objective import Objective, psnr
 from airtool.training.data import PairedPictures, Pixels, Stored, load_folder, load_pairs
 from airtool.training.recipe import CLEAN, Recipe
@@ -110,14 +111,20 @@ class Validation:
         return Report(figures, title, score, f"{title} {score:.3f} {unit}  {'  '.join(parts)}")
 
 
-def held_out(recipe: Recipe, data: Path) -> Validation:
-    """The validation of a recipe whose folders lie in `data`. Raises UsageError for folders that do not fit."""
+def held_out(recipe: Recipe, data: Path, max_pixels: int = MAX_PIXELS) -> Validation:
+    """The validation of a recipe whose folders lie in `data`. Raises UsageError for folders that do not fit.
+
+    max_pixels: as `load_folder` has it, which also says what else is raised.
+    """
     pairs = {
-        name: load_pairs(data / each.validation_degraded, data / each.validation_ground_truth, each.use, each.label)
+        name: load_pairs(
+            data / each.validation_degraded, data / each.validation_ground_truth, each.use, each.label, max_pixels
+        )
         for name, each in recipe.pairs.items()
         if name in recipe.mix and each.validation_degraded
     }
-    return Validation(recipe, load_folder(data / recipe.validation) if recipe.validation else [], pairs)
+    pictures = load_folder(data / recipe.validation, max_pixels) if recipe.validation else []
+    return Validation(recipe, pictures, pairs)
 
 
 def gains(figures: Mapping[str, float], before: Mapping[str, float]) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from commandline import Run
-from PIL import Image
+from PIL import Image, ImageOps
 
 from airtool.images.decode import read
 
@@ -171,6 +171,33 @@ def test_a_picture_from_standard_input_is_limited_and_isolated(
     assert refused.returncode == 1
     assert refused.stdout == b""
     assert b"standard input has 33x21 pixels" in refused.stderr
+
+
+@pytest.mark.parametrize("large", ["clean", "damaged"])
+def test_an_example_pair_is_limited_too(airtool: Run, tmp_path: Path, large: str) -> None:
+    make(tmp_path, "a.png")
+    for name in ("clean", "damaged"):
+        make(tmp_path, f"{name}.png", size=(200, 100) if name == large else (33, 33))
+    command = ["restore", tmp_path / "a.png", tmp_path / "out", "--method", "defusion", "-q"]
+    command += ["--instruction", tmp_path / "clean.png", tmp_path / "damaged.png"]
+    code, _, err = airtool(*command, "--max-pixels", "10k")
+    (line,) = err.splitlines()
+    assert (code, f"{large}.png has 200x100 pixels, and 10000 pixels are allowed" in line) == (1, True)
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_an_example_pair_is_isolated_too(airtool: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "a.png")
+    make(tmp_path, "clean.png", size=(64, 40))
+    with Image.open(tmp_path / "clean.png") as picture:
+        ImageOps.invert(picture).save(tmp_path / "damaged.png")
+    command = ["restore", tmp_path / "a.png", "--method", "defusion", "--device", "cpu", "-q"]
+    command += ["--instruction", tmp_path / "clean.png", tmp_path / "damaged.png"]
+    assert airtool(*command, tmp_path / "here.png")[0] == 0
+    monkeypatch.delattr("airtool.images.reader.decode")  # nothing is decoded in this process
+    code, _, err = airtool(*command, tmp_path / "there.png", "--isolate")
+    assert (code, err) == (0, "")
+    assert (tmp_path / "there.png").read_bytes() == (tmp_path / "here.png").read_bytes()
 
 
 def test_links_that_lead_nowhere_or_round_and_round(airtool: Run, weights: str, tmp_path: Path) -> None:

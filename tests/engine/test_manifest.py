@@ -137,8 +137,7 @@ def test_whatever_decides_the_bytes_decides_the_key(tmp_path: Path) -> None:
         at = {"weights": weights, "quality": None} | {
             name: how.pop(name) for name in ("weights", "quality") if name in how
         }
-        detector = how.pop("detector", None)
-        return identify(replace(settings, **how), method, **at, loop=loop, detector_weights=detector).key  # type: ignore[arg-type]
+        return identify(replace(settings, **how), method, **at, loop=loop).key  # type: ignore[arg-type]
 
     copy = tmp_path / "copy"
     copy.write_bytes(b"weights")
@@ -164,7 +163,9 @@ def test_whatever_decides_the_bytes_decides_the_key(tmp_path: Path) -> None:
         key(**example),
         key(loop={"max steps": 5}),
         key(loop={"max steps": 6}),
-        key(loop={"max steps": 5}, detector=other),
+        key(loop={"max steps": 5}, detector_weights=str(other)),
+        key(degradation=()),
+        key(degradation=(), detector_weights=str(other)),
     ]
     pair[1].write_bytes(b"other pixels")
     keys.append(key(**example))

@@ -20,12 +20,14 @@ from airtool.engine.identity import identify
 from airtool.engine.ray_engine import Order, Restorer
 from airtool.engine.settings import Settings
 from airtool.engine.tasks import plan_tasks
+from airtool.errors import AirtoolError
 from airtool.images.discover import discover
 from airtool.images.encode import encode
 from airtool.images.picture import Metadata, Picture
 from airtool.images.plan import plan
 from airtool.images.remote import Remote
 from airtool.images.stores import find, read
+from airtool.methods.weights import embedded_path
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install -c constraints.txt '.[ray]'")
 
@@ -137,6 +139,15 @@ def test_an_actor_makes_everything_again_where_that_is_asked_for(
         statuses.append((index, record.status, (look / "0.png.jpg").exists()))
     # The second finds what the first, its predecessor, has finished; the third is told to replace it.
     assert statuses == [(7, "restored", True), (7, "kept", False), (7, "restored", True)]
+
+
+def test_an_actor_opens_the_detector_that_the_settings_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    wrong = str(embedded_path("ndr", "small"))
+    settings = Settings(device="cpu", detector_weights=wrong)
+    order = Order(settings, "dfpir", None, "small", tmp_path, identify(settings, "dfpir"), os.getcwd())
+    with pytest.raises(AirtoolError, match="not of the detector"):
+        Restorer(order)
 
 
 @pytest.mark.heavy

@@ -10,8 +10,8 @@ import numpy as np
 
 from airtool.degradations.compose import Step, compose, picture_rng
 from airtool.errors import UsageError
-from airtool.images.decode import read
 from airtool.images.names import shown
+from airtool.images.reader import Reader
 from airtool.methods.defusion.grounds import Kind, ground
 from airtool.methods.defusion.grounds.canvas import half, quartered
 from airtool.metrics.protocols import Pixels
@@ -56,16 +56,17 @@ def null_instruction(seed: int, side: int, kind: Kind = "te42") -> Instruction:
     return Instruction(clean, clean)
 
 
-def read_pair(clean: Path, degraded: Path) -> tuple[Pixels, Pixels]:
+def read_pair(clean: Path, degraded: Path, reader: Reader | None = None) -> tuple[Pixels, Pixels]:
     """A user's own before/after pair as `from_pair` takes it, each float32 (H, W, 3) in [0, 1].
 
-    Raises UsageError when one of the files is missing, and naming both for whatever `from_pair` refuses; PictureError
-    when one cannot be read.
+    reader: what opens them, within its limits. Raises UsageError when one of the files is missing, and naming both for
+    whatever `from_pair` refuses; PictureError when one cannot be read.
     """
     for path in (clean, degraded):
         if not path.is_file():
             raise UsageError(f"{shown(path)} is not a file: name the clean and the degraded picture of one scene")
-    pair = read(clean).rgb, read(degraded).rgb
+    reader = reader or Reader()
+    pair = reader.read(clean).rgb, reader.read(degraded).rgb
     _check(*pair, (shown(clean), shown(degraded)))
     return pair
 
