@@ -171,6 +171,7 @@ def degrade(
 def _record_target(record: str | None, out: str, plan: "Plan", may_exist: bool) -> str | None:
     """Where the record goes; None: nowhere. Raises UsageError when it cannot or must not be written there."""
     from airtool.degradations.record import FILE_NAME
+    from airtool.images.plan import check_apart
     from airtool.reports.writers import check_target
 
     jobs = (*plan.jobs, *plan.skipped)
@@ -183,8 +184,7 @@ def _record_target(record: str | None, out: str, plan: "Plan", may_exist: bool) 
         if out == STDIO:
             raise UsageError("--record - and OUT - cannot share standard output: name a file for one of them")
         return record
-    if any(job.target == Path(record) for job in jobs):
-        raise UsageError(f"--record {record} is also the name of an output: name another file")
+    check_apart("--record", record, (job.target for job in jobs))
     if Path(record).resolve().parent != Path(out).resolve():  # OUT itself is made on the way
         check_target(record, "--record")
     if Path(record).exists() and not may_exist:

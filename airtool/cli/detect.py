@@ -105,7 +105,7 @@ def detect(
     except KeyboardInterrupt:
         interrupted = True
     if json:
-        _print_json(detector, limit, judged, failed)
+        _print_json(detector, limit, judged, failed, interrupted)
     elif csv:
         _print_csv(detector, judged)
     elif judged:
@@ -124,6 +124,7 @@ def _print_json(
     threshold: float,
     judged: "Sequence[tuple[Finding, Verdict]]",
     failed: "Sequence[Finding]",
+    interrupted: bool,
 ) -> None:
     from airtool.reports.writers import STDOUT, write_json
 
@@ -140,7 +141,8 @@ def _print_json(
     ]
     failures = [{"picture": finding.picture, "message": finding.problem} for finding in failed]
     facts = {**detector.describe(), "threshold": threshold}
-    write_json(STDOUT, {"command": "detect", "detector": facts, "pictures": pictures, "failures": failures})
+    run = {"command": "detect", "detector": facts, "interrupted": interrupted}
+    write_json(STDOUT, {**run, "pictures": pictures, "failures": failures})
 
 
 def _print_csv(detector: "Detector", judged: "Sequence[tuple[Finding, Verdict]]") -> None:

@@ -189,7 +189,7 @@ def evaluate(
     """
     from airtool.benches.evaluate import cropping
     from airtool.benches.evaluate import evaluate as measure
-    from airtool.benches.kept import Kept, identity, plan_kept
+    from airtool.benches.kept import MANIFEST, Kept, identity, plan_kept
     from airtool.benches.noise import parse_noise_protocol
     from airtool.benches.pairs import LISTED
     from airtool.engine.settings import Settings, parse_precision, parse_tile
@@ -275,6 +275,8 @@ def evaluate(
     if (more := len(task.left) - LISTED) > 0:
         warn(f"{more} more pictures without partner; the reports name them all")
     targets = plan_kept(task.pairs, keep) if keep is not None else {}
+    if keep is not None:
+        reports.check_apart([*targets.values(), Path(keep, MANIFEST)])
     by = yardstick([chosen[0].name])
     gallery = Gallery("input" if input_only else "restored", by) if html is not None else None
     scorers = further.open()

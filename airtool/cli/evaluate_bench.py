@@ -95,7 +95,7 @@ def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest 
     planned, missing = plan_benches(request.names, data, request.noise, request.limit, request.crop)
     names: tuple[str | None, ...] = (None,) if methods is None else methods.names
     several = len(names) > 1
-    work = {name: _jobs(request, planned, name, several) for name in names}
+    work = {name: _jobs(request, reports, planned, name, several) for name in names}
     for each in missing:
         warn(each.reason)
     scorers = request.metrics.open() if planned else ()
@@ -194,9 +194,11 @@ def _not_reached(
     ]
 
 
-def _jobs(request: BenchRequest, planned: "list[Planned]", method: str | None, several: bool) -> list[Job]:
+def _jobs(
+    request: BenchRequest, reports: Reports, planned: "list[Planned]", method: str | None, several: bool
+) -> list[Job]:
     """What one method is to measure. Raises UsageError for protocols that do not exist and a --keep that cannot be."""
-    from airtool.benches.kept import plan_kept
+    from airtool.benches.kept import MANIFEST, plan_kept
     from airtool.images.discover import STDIN
     from airtool.metrics.protocols import parse_protocols
 
@@ -209,6 +211,7 @@ def _jobs(request: BenchRequest, planned: "list[Planned]", method: str | None, s
                 raise UsageError("--keep takes a folder, not standard output: name one")
             folder = Path(request.keep, *([method] if several else []), each.bench.name)
             targets = plan_kept(each.task.pairs, str(folder))
+            reports.check_apart([*targets.values(), folder / MANIFEST])
         jobs.append(Job(each, protocols, method, folder, targets))
     return jobs
 

@@ -186,6 +186,7 @@ def iterate(
     from airtool.engine.sheet import Sheets, plan_sheets
     from airtool.engine.trace import read_trace, run_facts
     from airtool.engine.trace import trace as traced
+    from airtool.images.plan import check_apart
     from airtool.images.reader import open_reader
     from airtool.images.remote import local
     from airtool.reports.writers import STDOUT, write_json
@@ -199,6 +200,7 @@ def iterate(
     settled = settle_outputs(planned, identity, quiet)
     truth_of = {job: truths[job.source] for job in settled.jobs if job.source in truths}
     tasks = plan_steps(settled.jobs, output, keep_steps, max_steps, truth_of, replace)
+    check_apart("--trace", trace, (step for task in tasks for step in task.steps))
     taken = [local(path) for task in tasks for path in (task.job.target, *task.steps) if path is not None]
     taken += [Path(trace)] if trace is not None else []
     sheets = None if sheet is None else Sheets(plan_sheets(sheet, settled.jobs, taken, replace))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def check_trace(planned: "Plan", trace: str | None, output: str) -> None:
     """Find out whether the trace can be written where it is wanted. Raises UsageError."""
+    from airtool.images.plan import check_apart
     from airtool.reports.writers import STDOUT, check_target
 
     if trace is None:
@@ -32,8 +33,7 @@ def check_trace(planned: "Plan", trace: str | None, output: str) -> None:
     targets = [job.target for job in (*planned.jobs, *planned.skipped)]
     if trace == STDOUT and None in targets:
         raise UsageError("the picture and the trace cannot both go to standard output: give --trace a file")
-    if Path(trace) in targets:
-        raise UsageError(f"--trace {trace} is also the name of an output: name another file")
+    check_apart("--trace", trace, targets)
     where, folder = Path(trace).resolve(), Path(output).resolve()
     if planned.folder is not None and where == folder:
         raise UsageError(f"--trace {trace} is also the output folder: name a file, such as {trace}/trace.json")

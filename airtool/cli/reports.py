@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from airtool.errors import AirtoolError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airtool.reports.gallery import Gallery
     from airtool.reports.record import Evaluation
 
@@ -39,6 +41,13 @@ class Reports:
                 raise UsageError(f"{taken[place]} and {option} cannot both write to {target}: name two targets")
             taken[place] = option
             check_target(target, option)
+
+    def check_apart(self, files: "Collection[Path]") -> None:
+        """Raises UsageError unless every report leaves these files alone, which the run writes itself."""
+        from airtool.images.plan import check_apart
+
+        for option, target in self._wanted().items():
+            check_apart(option, target, files)
 
     def sparing(self, measured: int) -> "tuple[Reports, list[str]]":
         """What an interrupted run writes of them, and the files that it leaves as they were.

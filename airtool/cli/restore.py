@@ -229,6 +229,7 @@ def restore(
     )
     from airtool.engine.tasks import plan_tasks
     from airtool.images.limits import parse_max_pixels
+    from airtool.images.plan import check_apart
     from airtool.methods.registry import check_method, which_method
     from airtool.reports.writers import write_json
 
@@ -281,6 +282,7 @@ def restore(
     if settled.finished and (compare or explain):
         say(f"--compare and --explain: nothing for those {len(settled.finished)}, which are not made again", quiet)
     tasks = plan_tasks(settled.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume)
+    check_apart("--report", report, (file for task in tasks for file in task.files))
 
     if dry_run:
         print_plan(tasks)

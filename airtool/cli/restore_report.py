@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def check_report(planned: "Plan", report: str | None, output: str) -> None:
     """Find out whether the report can be written where it is wanted. Raises UsageError."""
+    from airtool.images.plan import check_apart
     from airtool.images.remote import place
     from airtool.reports.writers import STDOUT, check_target
 
@@ -28,8 +29,7 @@ def check_report(planned: "Plan", report: str | None, output: str) -> None:
     where, folder = place(report), place(output)
     if report == STDOUT and None in targets:
         raise UsageError("the picture and the report cannot both go to standard output: give --report a file")
-    if str(where) in {str(target) for target in targets if target is not None}:
-        raise UsageError(f"--report {report} is also the name of an output: name another file")
+    check_apart("--report", report, targets)
     if isinstance(where, Path) and isinstance(folder, Path) and planned.folder is not None:
         if where.resolve() == folder.resolve():
             raise UsageError(f"--report {report} is also the output folder: name a file, such as {where}/report.json")

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Literal
@@ -212,6 +212,28 @@ def _check_collisions(jobs: Sequence[Job]) -> None:
                 raise UsageError(
                     f"{shown(blocker or '')} would be a file, but {shown(job.target)} needs it as a folder"
                 )
+
+
+def check_apart(option: str, target: str | None, files: Iterable[Place | None]) -> None:
+    """Raises UsageError where a report would take the place of another file of the run, however its name is spelt.
+
+    target: what `option` names; None or ``-``: no file. files: what else is written; None is passed over.
+    """
+    if target is None or target == STDOUT:
+        return
+    folders: dict[PurePath, Path] = {}
+
+    def key(path: Place) -> PurePath:
+        if isinstance(path, Remote):
+            return _key(path)
+        # A link in a file's place is replaced itself, so only the links before the name count.
+        if path.parent not in folders:
+            folders[path.parent] = Path(os.path.realpath(path.parent))
+        return _key(folders[path.parent] / path.name)
+
+    own = key(place(target))
+    if any(file is not None and key(file) == own for file in files):
+        raise UsageError(f"{option} {shown(target)} is also the name of an output: name another file")
 
 
 def _key(path: Place) -> PurePath:

@@ -228,6 +228,8 @@ def test_nothing_that_pairs_up_is_exit_code_2(folders: tuple[Path, Path], capfd)
         (["--pairs", "LQ", "GT", "--json", "LQ/none/r.json"], "does not exist"),
         (["--pairs", "LQ", "GT", "--json", "GT/coffee.png"], "is a picture"),
         (["--pairs", "LQ", "GT", "--keep", "LQ"], "lies inside"),
+        (["--pairs", "LQ", "GT", "--keep", "LQ/..", "--json", "GT/../kept.jsonl"], "also the name of an output"),
+        (["--pairs", "LQ", "GT", "--keep", "LQ/..", "--csv", "GT/../coffee.png"], "also the name of an output"),
         (["--pairs", "LQ", "none"], "none"),
         (["--pairs", "LQ", "GT", "--method", "magic"], "magic"),
         (["--pairs", "LQ", "GT", "--device", "abacus"], "abacus"),

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from commandline import Run
 
+from airtool.engine.detect import Finding, detect_files
 from airtool.methods import weights as weights_module
 from airtool.methods.autodir.detector import NAME, DetectorConfig, DetectorNet
 from airtool.methods.autodir.vocabulary import CLASSES
@@ -58,6 +60,23 @@ def test_json_and_csv_tell_the_same(airtool: Run, folder: Path, detector: str) -
         assert sum(picture["probabilities"].values()) == pytest.approx(1.0, abs=1e-3)
         assert float(row["probability"]) == max(picture["probabilities"].values())
         assert all(each["probability"] >= 0.2 for each in picture["further"])
+
+
+def test_an_interrupted_run_is_not_taken_for_the_whole(
+    airtool: Run, folder: Path, detector: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("detect", folder, "--weights", detector, "--json")
+    assert json.loads(airtool(*command)[1])["interrupted"] is False
+
+    def stopped(*arguments: object) -> Iterator[Finding]:
+        yield next(iter(detect_files(*arguments)))  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("airtool.engine.detect.detect_files", stopped)
+    code, out, err = airtool(*command)
+    said = json.loads(out)
+    assert (code, said["interrupted"], len(said["pictures"])) == (130, True, 1)
+    assert err.endswith("airtool: interrupted after 1 of 3\n")
 
 
 def test_an_unreachable_threshold_is_unsure_and_top_lists_so_many(airtool: Run, folder: Path, detector: str) -> None:

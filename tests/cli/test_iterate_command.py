@@ -154,6 +154,10 @@ def test_resume_keeps_what_the_trace_says_and_overwrite_starts_anew(
 ) -> None:
     out, trace = tmp_path / "out", tmp_path / "t.json"
     (folder / "tür" / "c.png").rename(tmp_path / "c.png")
+    (tmp_path / "steps").mkdir()
+    for picture in (tmp_path / "in" / ".." / "out" / "b.png", tmp_path / "in" / ".." / "steps" / "a.jpg.step-1.png"):
+        code, _, err = iterate(folder, out, "--keep-steps", tmp_path / "steps", "--trace", picture)
+        assert (code, f"--trace {picture} is also the name of an output" in err, out.exists()) == (2, True, False)
     assert iterate(folder, out, "--trace", trace, "-q")[0] == 0
     (tmp_path / "c.png").rename(folder / "tür" / "c.png")
     code, _, err = iterate(folder, out, "--trace", trace)

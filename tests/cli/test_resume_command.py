@@ -168,6 +168,16 @@ def test_a_report_does_not_replace_an_output(airtool: Run, folder: Path, weights
     assert code == 2
     assert "also the name of an output" in err
     assert contents(out) == before
+    # However it is spelt, also when nothing is there yet; what would have been lost are restored pictures.
+    linked, look = tmp_path / "linked", tmp_path / "look"
+    linked.symlink_to("new", target_is_directory=True)
+    for other in ("new", "look"):
+        (tmp_path / other).mkdir()
+    command = ("restore", folder, tmp_path / "new", "--weights", weights, "-q", "--compare", look)
+    for report in (linked / "b.png", tmp_path / "in" / ".." / "new" / "b.png", look / "b.png.jpg"):
+        code, _, err = airtool(*command, "--report", report)
+        assert (code, err.count("\n"), contents(tmp_path / "new")) == (2, 1, {})
+        assert f"--report {report} is also the name of an output" in err
 
 
 def test_sigterm_ends_like_ctrl_c(many: Path, weights: str, tmp_path: Path) -> None:

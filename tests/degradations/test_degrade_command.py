@@ -161,6 +161,7 @@ def test_a_foreign_file_is_no_record(folder, tmp_path):
         (["IN", "OUT", "--with", "noise", "--record", "no/such/folder.json"], "does not exist"),
         (["IN/a.png", "-", "--with", "noise", "--record", "-"], "standard output"),
         (["IN/a.png", "OUT/a.png", "--with", "noise", "--record", "OUT/a.png"], "also the name of an output"),
+        (["IN", "OUT", "--with", "noise", "--record", "IN/../out/a.png"], "also the name of an output"),
     ],
 )
 def test_usage_errors_come_first_and_on_one_line(args, words, folder, tmp_path):
