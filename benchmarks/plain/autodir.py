@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plain.blocks import CrossAttention, Downsample, LayerNorm2d, NAFBlock, Upsample, blocks, to_3d, to_4d
+from plain.blocks import CrossAttention, Downsample, LayerNorm2d, Upsample, blocks, to_3d, to_4d
 from plain.diffusion import ddim, signals, trailing
 
 
@@ -116,61 +116,36 @@ class Denoiser(nn.Module):
         return self.exit(self.decoder(x, condition, words))
 
 
-class PromptedBlock(NAFBlock):
-    def __init__(self, channels: int, words: int, prompted: bool) -> None:
-        super().__init__(channels)
-        self.strengths = nn.Linear(words, 4 * channels) if prompted else None
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        if self.strengths is None:
-            return super().forward(x)
-        gated1, sum1, gated2, sum2 = (1 + self.strengths(condition))[:, :, None, None].chunk(4, dim=1)
-        y = x + self.conv3(self.sg(self.conv2(self.conv1(self.norm1(x)))) * gated1) * self.beta * sum1
-        return y + self.conv5(self.sg(self.conv4(self.norm2(y))) * gated2) * self.gamma * sum2
-
-
-class PromptedStage(nn.ModuleList):
-    def __init__(self, config: Any, count: int, channels: int) -> None:
-        super().__init__(
-            [PromptedBlock(channels, config.text_width, config.prompted_blocks) for _ in range(count)],
-        )
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        for block in self:
-            x = block(x, condition)
-        return x
-
-
 class Corrector(nn.Module):
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, refinement_blocks: int) -> None:
         super().__init__()
         c, (b1, b2, b3, b4) = config.corrector_dim, config.corrector_blocks
         self.entry = nn.Conv2d(6, c, 3, padding=1)
-        self.encoder_level1, self.down1_2 = PromptedStage(config, b1, c), Downsample(c)
-        self.encoder_level2, self.down2_3 = PromptedStage(config, b2, 2 * c), Downsample(2 * c)
-        self.encoder_level3, self.down3_4 = PromptedStage(config, b3, 4 * c), Downsample(4 * c)
-        self.latent = PromptedStage(config, b4, 8 * c)
-        self.up4_3, self.decoder_level3 = Upsample(8 * c), PromptedStage(config, b3, 4 * c)
+        self.encoder_level1, self.down1_2 = blocks("nafnet", b1, c), Downsample(c)
+        self.encoder_level2, self.down2_3 = blocks("nafnet", b2, 2 * c), Downsample(2 * c)
+        self.encoder_level3, self.down3_4 = blocks("nafnet", b3, 4 * c), Downsample(4 * c)
+        self.latent = blocks("nafnet", b4, 8 * c)
+        self.up4_3, self.decoder_level3 = Upsample(8 * c), blocks("nafnet", b3, 4 * c)
         self.reduce_chan_level3 = nn.Conv2d(8 * c, 4 * c, 1, bias=False)
-        self.up3_2, self.decoder_level2 = Upsample(4 * c), PromptedStage(config, b2, 2 * c)
+        self.up3_2, self.decoder_level2 = Upsample(4 * c), blocks("nafnet", b2, 2 * c)
         self.reduce_chan_level2 = nn.Conv2d(4 * c, 2 * c, 1, bias=False)
-        self.up2_1, self.decoder_level1 = Upsample(2 * c), PromptedStage(config, b1, 2 * c)
+        self.up2_1, self.decoder_level1 = Upsample(2 * c), blocks("nafnet", b1, 2 * c)
         self.reduce_chan_level1 = nn.Conv2d(2 * c, 2 * c, 1, bias=False)
-        self.refinement = PromptedStage(config, config.refinement_blocks, 2 * c)
+        self.refinement = blocks("nafnet", refinement_blocks, 2 * c)
         self.output = nn.Conv2d(2 * c, 3, 3, padding=1)
         widths = (c, 2 * c, 4 * c, 8 * c, 8 * c)
         self.tell = nn.ModuleList([Modulation(config.text_width, width) for width in widths])
 
     def forward(self, degraded: Tensor, diffused: Tensor, words: Tensor) -> Tensor:
         condition = words.mean(1)
-        e1 = self.tell[0](self.encoder_level1(self.entry(torch.cat([degraded, diffused], 1)), condition), condition)
-        e2 = self.tell[1](self.encoder_level2(self.down1_2(e1), condition), condition)
-        e3 = self.tell[2](self.encoder_level3(self.down2_3(e2), condition), condition)
-        y = self.tell[4](self.latent(self.tell[3](self.down3_4(e3), condition), condition), condition)
-        y = self.decoder_level3(self.reduce_chan_level3(torch.cat([self.up4_3(y), e3], 1)), condition)
-        y = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(y), e2], 1)), condition)
-        y = self.decoder_level1(self.reduce_chan_level1(torch.cat([self.up2_1(y), e1], 1)), condition)
-        return degraded - diffused + self.output(self.refinement(y, condition))
+        e1 = self.tell[0](self.encoder_level1(self.entry(torch.cat([degraded, diffused], 1))), condition)
+        e2 = self.tell[1](self.encoder_level2(self.down1_2(e1)), condition)
+        e3 = self.tell[2](self.encoder_level3(self.down2_3(e2)), condition)
+        y = self.tell[4](self.latent(self.tell[3](self.down3_4(e3), condition)), condition)
+        y = self.decoder_level3(self.reduce_chan_level3(torch.cat([self.up4_3(y), e3], 1)))
+        y = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(y), e2], 1)))
+        y = self.decoder_level1(self.reduce_chan_level1(torch.cat([self.up2_1(y), e1], 1)))
+        return degraded - diffused + self.output(self.refinement(y))
 
 
 class PlainAutoDIR(nn.Module):
@@ -191,7 +166,10 @@ class PlainAutoDIR(nn.Module):
         self.denoiser = Denoiser(
             config.latent_channels, config.denoiser_widths, config.denoiser_blocks, config.text_width
         )
-        self.corrector = Corrector(config)
+        self.corrector = Corrector(config, config.refinement_blocks)
+        self.fine = [config.classes.index(name) for name in config.fine_classes]
+        if self.fine:
+            self.fine_corrector = Corrector(config, config.fine_refinement_blocks)
 
     def forward(self, picture: Tensor, shares: Tensor, start: Tensor) -> Tensor:
         degraded, words = 2 * picture - 1, self.sentences(shares)
@@ -200,5 +178,7 @@ class PlainAutoDIR(nn.Module):
             lambda z, t: self.denoiser(z, t, image, words), start, self.alpha_bar, self.times, self.prediction
         )
         diffused = self.autoencoder.decoder(latent)
-        correction = 2 * self.corrector((degraded + 1) / 2, (diffused + 1) / 2, words)
+        named = set(shares[0].nonzero().flatten().tolist())
+        corrector = self.fine_corrector if named and named <= set(self.fine) else self.corrector
+        correction = 2 * corrector((degraded + 1) / 2, (diffused + 1) / 2, words)
         return (diffused + correction + 1) / 2

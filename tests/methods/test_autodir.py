@@ -52,24 +52,55 @@ def picture(height: int = 64, width: int = 64) -> torch.Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(3))
 
 
+FINE = replace(TINY, fine_classes=("noise", "JPEG"))
+
+
 @torch.inference_mode()
-def test_prompted_blocks_begin_as_plain_ones_and_then_hear_each_picture_s_words() -> None:
+def test_fine_classes_have_a_correction_of_their_own() -> None:
+    method, x = shaken(FINE), picture()
+    asked = {
+        "noise": NOISE,
+        "noise and JPEG": (("noise", 0.6), ("JPEG", 0.3), ("no", 0.1)),
+        "rain": RAIN,
+        "rain and noise": (("rain", 0.5), ("noise", 0.5)),
+    }
+    before = {name: method.restore(x, Request((5,), shares=shares)) for name, shares in asked.items()}
+    for parameter in method.network.fine_corrector.output.parameters():
+        parameter.add_(1.0)
+    changed = {
+        name
+        for name, shares in asked.items()
+        if not torch.equal(method.restore(x, Request((5,), shares=shares)), before[name])
+    }
+    assert changed == {"noise", "noise and JPEG"}
+
+
+def test_the_fine_correction_begins_as_the_first_and_learns_alone() -> None:
     torch.manual_seed(0)
-    plain, prompted = AutoDIRNet(TINY).corrector, AutoDIRNet(replace(TINY, prompted_blocks=True)).corrector
-    for parameter in plain.parameters():
-        parameter.add_(0.1 * torch.randn_like(parameter))
-    missing, unexpected = prompted.load_state_dict(plain.state_dict(), strict=False)
-    assert not unexpected
-    assert all(".strengths." in key for key in missing)
-    x, words = torch.rand(2, 3, 64, 32), torch.randn(2, 3, TINY.text_width)
-    torch.testing.assert_close(prompted(x, x, words), plain(x, x, words))
-    for key in missing:
-        prompted.get_parameter(key).normal_()
-    both = prompted(x, x, words)
-    assert (both - plain(x, x, words)).abs().max() > 0.01
-    for row in (0, 1):  # one at a time go through in strips
-        alone = prompted(x[row : row + 1], x[row : row + 1], words[row : row + 1])
-        torch.testing.assert_close(alone, both[row : row + 1], atol=1e-5, rtol=1e-4)
+    first = AutoDIRNet(TINY)
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    objective = AutoDIRObjective(FINE, AutoDIRSettings(stage="fine", loss="psnr"))
+    given = objective.translated("autodir", first.state_dict())
+    own = objective.exported(objective.state_dict())
+    objective.network.load_state_dict({**own, **given})
+    noisy, clean = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    for label in ("noise:25", "rain:0.5"):
+        plain = AutoDIRObjective(TINY, AutoDIRSettings())
+        plain.network.load_state_dict(first.state_dict())
+        with torch.no_grad():
+            torch.testing.assert_close(objective.restore(noisy, (label,) * 2), plain.restore(noisy, (label,) * 2))
+    objective(Batch(noisy, clean, ("noise:25", "jpeg:20")), 1)["loss"].backward()
+    learned = {name.split(".")[0] for name, each in objective.network.named_parameters() if each.grad is not None}
+    assert learned == {"fine_corrector"}
+
+
+def test_a_fine_stage_needs_fine_classes() -> None:
+    with pytest.raises(UsageError, match="fine_classes"):
+        AutoDIRMethod.objective(TINY, {"stage": "fine"})
+    with pytest.raises(ValueError, match="'blurr'"):
+        replace(TINY, fine_classes=("blurr",))
 
 
 @torch.inference_mode()
@@ -138,7 +169,7 @@ def test_tiles_share_the_noise_of_the_picture() -> None:
 def test_each_stage_trains_its_own_part_alone(stage: str) -> None:
     torch.manual_seed(0)
     settings = AutoDIRSettings(stage=stage, idle_share=0.2, sentences=8)  # type: ignore[arg-type]
-    objective = objective_of(TINY, settings)
+    objective = objective_of(FINE if stage == "fine" else TINY, settings)
     degraded, clean = torch.rand(2, 2, 3, 32, 32)
     batch = Batch(degraded, clean, ("rain:0.5", "noise:20"))
     optimiser = torch.optim.AdamW(objective.parameters(), lr=3e-3)

@@ -35,14 +35,6 @@ def test_the_floor_falls_geometrically() -> None:
         assert loss(step, loss="psnr", floor=floor) == pytest.approx(loss(loss="psnr", floor=[[0, value]]), rel=1e-5)
 
 
-def test_samples_count_as_often_as_their_degradations_are_emphasised() -> None:
-    objective = NDRObjective(SIZES, NDRSettings(identity_start=True, emphasis={"jpeg": 3.0, "noise": 0.5}))
-    batch = replace(BATCH, labels=("rain:0.4,jpeg:20", "noise:25"))
-    assert float(objective(batch, 1)["restoration"]) == pytest.approx((3 * 0.1 + 0.5 * 0.2) / 2)
-    batch = replace(BATCH, labels=("clean", ""))
-    assert float(objective(batch, 1)["restoration"]) == pytest.approx(0.15)
-
-
 def test_degrading_again_joins_at_its_steps_and_trains_the_dictionary() -> None:
     objective = NDRObjective(SIZES, NDRSettings(degradation_every=2, degradation_weight=1.0))
     without, joined = objective(BATCH, 1), objective(BATCH, 2)
@@ -65,15 +57,7 @@ def test_a_network_that_recognises_nothing_is_the_backbone_alone() -> None:
     assert own < all_keys
 
 
-def test_emphasis_on_something_unknown() -> None:
-    with pytest.raises(ValueError, match="'blurr', which is none of"):
-        NDRSettings(emphasis={"blurr": 2.0})
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"loss": "l2"}, {"floor": []}, {"floor": [[0, 0.0]]}, {"degradation_every": 0}, {"emphasis": {"jpeg": 0.0}}],
-)
+@pytest.mark.parametrize("settings", [{"loss": "l2"}, {"floor": []}, {"floor": [[0, 0.0]]}, {"degradation_every": 0}])
 def test_settings_that_make_no_sense(settings: dict) -> None:
     with pytest.raises(ValueError, match="must be"):
         NDRSettings(**settings)

@@ -5,52 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airtool.methods.autodir.conditions import Modulation
-from airtool.networks.nafnet import NAFBlock, simple_gate
 from airtool.networks.restormer import Downsample, Upsample
-from airtool.networks.strips import in_strips, joined
-
-
-class PromptedBlock(NAFBlock):
-    """A local NAFNet block to which the words can say how strongly its channels count.
-
-    What they say is nothing at first, which makes it a plain block.
-    """
-
-    def __init__(self, channels: int, words: int, prompted: bool) -> None:
-        super().__init__(channels, channel_attention=False)
-        self.strengths = nn.Linear(words, 4 * channels) if prompted else None
-        if self.strengths is not None:
-            nn.init.zeros_(self.strengths.weight)
-            nn.init.zeros_(self.strengths.bias)
-
-    def forward(self, x: Tensor, condition: Tensor | None = None, *, spend: bool = False) -> Tensor:
-        """condition: (N, words). spend: x may be overwritten."""
-        if condition is None or self.strengths is None:
-            return super().forward(x, spend=spend)
-        # In float32: close to 1 half the digits of a narrow type are gone.
-        strengths = 1 + self.strengths(condition).float()
-        gated1, sum1, gated2, sum2 = strengths[:, :, None, None].chunk(4, dim=1)
-
-        def layers(x: Tensor) -> Tensor:
-            y = simple_gate(self.conv2(self.conv1(self.norm1(x))))
-            x = x + self.conv3(y * gated1.to(y.dtype)) * (self.beta * sum1).to(y.dtype)
-            y = simple_gate(self.conv4(self.norm2(x)))
-            return x + self.conv5(y * gated2.to(y.dtype)) * (self.gamma * sum2).to(y.dtype)
-
-        return in_strips(layers, x, spend=spend)
-
-
-class Stage(nn.ModuleList):
-    """Blocks of one level, one behind the other."""
-
-    def __init__(self, count: int, channels: int, words: int, prompted: bool) -> None:
-        super().__init__([PromptedBlock(channels, words, prompted) for _ in range(count)])
-
-    def forward(self, x: Tensor, condition: Tensor | None = None, *, spend: bool = False) -> Tensor:
-        """condition: (N, words), or None: nothing is said. spend: x may be overwritten."""
-        for index, block in enumerate(self):
-            x = block(x, condition, spend=spend or index > 0)
-        return x
+from airtool.networks.stages import Blocks, stage
+from airtool.networks.strips import joined
 
 
 class Corrector(nn.Module):
@@ -62,8 +19,7 @@ class Corrector(nn.Module):
     words are heard here too, at the skip connections, because what may come back from I depends on what was asked for.
 
     pack: squares of so many pixels are gathered into channels first, so that all levels are so many times coarser, and
-    blocks can have more channels for the same time. prompted_blocks: the words also say how strongly each channel of
-    each block counts, so that what one degradation needs is not in the way of another.
+    blocks can have more channels for the same time.
     """
 
     def __init__(
@@ -74,14 +30,13 @@ class Corrector(nn.Module):
         words: int,
         prompted: bool,
         pack: int = 1,
-        prompted_blocks: bool = False,
     ) -> None:
         super().__init__()
         self.pack = pack
         b1, b2, b3, b4 = counts
 
-        def blocks(count: int, channels: int) -> Stage:
-            return Stage(count, channels, words, prompted_blocks)
+        def blocks(count: int, channels: int) -> Blocks:
+            return stage("nafnet", count, channels, 1, 1.0, False, "WithBias")
 
         self.entry = nn.Conv2d(6 * pack**2, dim, 3, padding=1)
         self.encoder_level1 = blocks(b1, dim)
@@ -115,14 +70,14 @@ class Corrector(nn.Module):
         both = torch.cat([degraded, diffused], 1)
         if self.pack > 1:
             both = F.pixel_unshuffle(both, self.pack)
-        e1 = told(self.encoder_level1(self.entry(both), condition), 0)
-        e2 = told(self.encoder_level2(self.down1_2(e1), condition), 1)
-        e3 = told(self.encoder_level3(self.down2_3(e2), condition), 2)
-        y = told(self.latent(told(self.down3_4(e3), 3), condition), 4)
-        y = self.decoder_level3(joined(self.reduce_chan_level3, self.up4_3(y), e3), condition)
-        y = self.decoder_level2(joined(self.reduce_chan_level2, self.up3_2(y), e2), condition)
-        y = self.decoder_level1(joined(self.reduce_chan_level1, self.up2_1(y), e1), condition, spend=True)
-        learned = self.output(self.refinement(y, condition, spend=True))
+        e1 = told(self.encoder_level1(self.entry(both)), 0)
+        e2 = told(self.encoder_level2(self.down1_2(e1)), 1)
+        e3 = told(self.encoder_level3(self.down2_3(e2)), 2)
+        y = told(self.latent(told(self.down3_4(e3), 3)), 4)
+        y = self.decoder_level3(joined(self.reduce_chan_level3, self.up4_3(y), e3))
+        y = self.decoder_level2(joined(self.reduce_chan_level2, self.up3_2(y), e2))
+        y = self.decoder_level1(joined(self.reduce_chan_level1, self.up2_1(y), e1), spend=True)
+        learned = self.output(self.refinement(y, spend=True))
         if self.pack > 1:
             learned = F.pixel_shuffle(learned, self.pack)
         return degraded - diffused + learned

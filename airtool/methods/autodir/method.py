@@ -25,7 +25,7 @@ from airtool.methods.configs import config_from
 Config = AutoDIRConfig | PublishedConfig
 
 PRESETS: Mapping[str, Config] = {
-    "small": AutoDIRConfig(prompted_blocks=True),
+    "small": AutoDIRConfig(fine_classes=("noise", "blur", "low resolution", "JPEG")),
     "small-packed": AutoDIRConfig(corrector_dim=36, corrector_pack=2),
     "paper": PublishedConfig(),
 }
@@ -70,7 +70,8 @@ class AutoDIRMethod:
         return torch.cat([self._restore(each, drawn, words, request) for each, drawn in self._drawn(pictures, request)])
 
     def _restore(self, picture: Tensor, diffused: Tensor, words: Tensor, request: Request) -> Tensor:
-        correction = self._system.correct(2 * picture - 1, diffused.to(picture.dtype), words)
+        asked = [name for name, _ in request.shares]
+        correction = self._system.correct(2 * picture - 1, diffused.to(picture.dtype), words, asked)
         return ((diffused + self._weight(request) * correction + 1) / 2).to(picture.dtype)
 
     def explain(self, pictures: Tensor, request: Request) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ An autoencoder, a latent diffusion that hears the words and sees the degraded pi
 correction. `airtool.methods.autodir.published` is the system of the authors' size behind the same few functions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,10 +53,14 @@ class AutoDIRConfig:
     """Blocks after the decoder."""
     corrector_pack: int = 1
     """Side of the squares of pixels that the correction gathers into channels before its first block."""
+    fine_classes: tuple[str, ...] = ()
+    """What a second correction, of its own weights, is for where nothing else is asked for; (): there is none. In one
+    network of this size what is to be won in the details (a decibel of JPEG) goes under in what weather, haze and
+    darkness ask for (ten decibels)."""
+    fine_refinement_blocks: int = 2
+    """Its blocks after the decoder; all else is as in the other."""
     prompted_correction: bool = True
     """Whether the correction hears the words too; the paper's does not."""
-    prompted_blocks: bool = False
-    """Whether the words also say how strongly each channel of its blocks counts."""
     prediction: Prediction = "x0"
     """What the diffusion predicts. The paper's predicts the noise; few steps want the clean latent."""
     sampler: Sampler = "ddim"
@@ -70,6 +74,8 @@ class AutoDIRConfig:
     def __post_init__(self) -> None:
         if NOTHING not in self.classes:
             raise ValueError(f"the classes lack {NOTHING!r}")
+        if unknown := set(self.fine_classes) - set(self.classes):
+            raise ValueError(f"fine_classes names {sorted(unknown)[0]!r}, which is none of the classes")
         if self.corrector_pack not in (1, 2):
             raise ValueError(f"corrector_pack must be 1 or 2, not {self.corrector_pack}")  # pictures: multiples of 16
         if self.prediction not in ("eps", "x0") or self.sampler not in ("ddim", "euler-a"):
@@ -90,14 +96,23 @@ class AutoDIRNet(nn.Module):
         self.language = LanguageSide()
         self.autoencoder = Autoencoder(config.latent_channels, config.autoencoder_widths, config.autoencoder_blocks)
         self.denoiser = Denoiser(config.latent_channels, config.denoiser_widths, config.denoiser_blocks, words)
-        self.corrector = Corrector(
+        self.corrector = self._correction(config.refinement_blocks)
+        if config.fine_classes:
+            self.fine_corrector = self._correction(config.fine_refinement_blocks)
+
+    def correctors(self) -> list[Corrector]:
+        """The correction, and the second one where there is one."""
+        return [self.corrector, *([self.fine_corrector] if self.config.fine_classes else [])]
+
+    def _correction(self, refinement_blocks: int) -> Corrector:
+        config = self.config
+        return Corrector(
             config.corrector_dim,
             config.corrector_blocks,
-            config.refinement_blocks,
-            words,
+            refinement_blocks,
+            config.text_width,
             config.prompted_correction,
             config.corrector_pack,
-            config.prompted_blocks,
         )
 
     def context(self, shares: Tensor, classes: Sequence[str]) -> Tensor:
@@ -125,7 +140,9 @@ class AutoDIRNet(nn.Module):
         """What `config.prediction` says, for latents z at the time steps t (N,)."""
         return self.denoiser(z, t, image_latent, context)
 
-    def correct(self, degraded: Tensor, diffused: Tensor, context: Tensor) -> Tensor:
-        """F([I, I_sd]) of Eq. 7: what to add to `diffused` at weight 1."""
+    def correct(self, degraded: Tensor, diffused: Tensor, context: Tensor, asked: Collection[str] = ()) -> Tensor:
+        """F([I, I_sd]) of Eq. 7: what to add to `diffused` at weight 1. asked: the classes that `context` speaks of."""
+        rest = set(asked) - {NOTHING}
+        corrector = self.fine_corrector if rest and rest <= set(self.config.fine_classes) else self.corrector
         # The correction counts from 0 to 1, as NDR-Restore does, whose weights it can begin with.
-        return 2 * self.corrector((degraded + 1) / 2, (diffused + 1) / 2, context)
+        return 2 * corrector((degraded + 1) / 2, (diffused + 1) / 2, context)

@@ -21,25 +21,27 @@ from airtool.methods.objective import Batch, Objective
 
 PREFIX = "network."
 
-Stage = Literal["language", "autoencoder", "diffusion", "structure"]
+Stage = Literal["language", "autoencoder", "diffusion", "structure", "fine"]
 
 TRAINED: Mapping[str, tuple[str, ...]] = {
     "language": ("language",),
     "autoencoder": ("autoencoder",),
     "diffusion": ("denoiser", "sentences"),
     "structure": ("corrector",),
+    "fine": ("fine_corrector",),
 }
 """The parts that learn in each stage; all others stay as they are."""
 
 
 @dataclass(frozen=True)
 class AutoDIRSettings(NamingSettings, DistanceSettings):
-    """Choices of a recipe. `loss` and `floor` are of the stages "autoencoder" and "structure"."""
+    """Choices of a recipe. `loss` and `floor` are of the stages "autoencoder", "structure" and "fine"."""
 
     stage: Stage = "structure"
     """language: what sentences ask for. autoencoder: pictures back from their latents. diffusion: Eq. 8 in terms of
     what the network predicts. structure: Eq. 9-10, the correction of what the sampler gives; with `estimate`
-    "one-step" and `loss` "mse" as published."""
+    "one-step" and `loss` "mse" as published. fine: the same for the second correction, from samples that suffer from
+    nothing but its classes."""
     estimate: Literal["sampler", "one-step"] = "sampler"
     """What the correction learns from: the sampler's result, as in use, or as in the paper the clean latent that one
     evaluation at a random time step implies."""
@@ -73,9 +75,12 @@ class AutoDIRObjective(Objective):
         super().__init__()
         self.settings = settings
         self.network = AutoDIRNet(config)
-        # The correction begins by handing back the degraded picture, or whatever a warm start brings along.
-        for parameter in self.network.corrector.output.parameters():
-            torch.nn.init.zeros_(parameter)
+        if settings.stage == "fine" and not config.fine_classes:
+            raise ValueError("stage 'fine' needs a preset with fine_classes")
+        # The corrections begin by handing back the degraded picture, or whatever a warm start brings along.
+        for corrector in self.network.correctors():
+            for parameter in corrector.output.parameters():
+                torch.nn.init.zeros_(parameter)
         for name, module in self.network.named_children():
             module.requires_grad_(name in TRAINED[settings.stage])
 
@@ -89,9 +94,10 @@ class AutoDIRObjective(Objective):
             return {"loss": self._diffusion_loss(degraded, target, words, generator)}
         with torch.no_grad():
             diffused = self._estimate(degraded, target, words, generator)
-        restored = diffused + self.network.correct(degraded, diffused, words)
+        asked = self.network.config.fine_classes if self.settings.stage == "fine" else ()
+        restored = diffused + self.network.correct(degraded, diffused, words, asked)
         return {
-            "loss": distance(self.settings, ((restored + 1) / 2).float(), chosen.target, step, batch.labels),
+            "loss": distance(self.settings, ((restored + 1) / 2).float(), chosen.target, step),
             "diffused": (diffused - target).square().mean().detach() / 4,
         }
 
@@ -128,10 +134,17 @@ class AutoDIRObjective(Objective):
         diffused = diffuse(self.network, 2 * degraded - 1, words, noise)
         if self.settings.stage == "diffusion":
             return (diffused + 1) / 2
-        return (diffused + self.network.correct(2 * degraded - 1, diffused, words) + 1) / 2
+        corrections = [
+            self.network.correct(2 * degraded[[row]] - 1, diffused[[row]], words[[row]], asked_classes(label, classes))
+            for row, label in enumerate(labels)
+        ]
+        return (diffused + torch.cat(corrections) + 1) / 2
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return from_ndr(tensors) if method == "ndr" else tensors
+        """Where weights have no second correction, it begins with those of the first."""
+        found = from_ndr(tensors) if method == "ndr" else dict(tensors)
+        first = {f"fine_{key}": tensor for key, tensor in found.items() if key.startswith("corrector.")}
+        return first | found
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}
@@ -172,9 +185,14 @@ def training_shares(wanted: Sequence[str], classes: Sequence[str], generator: to
 def equal_shares(label: str, classes: Sequence[str]) -> Tensor:
     """Shares (classes,) for a label as `Batch` has it."""
     shares = torch.zeros(len(classes))
-    for name in _classes(() if label in ("clean", "") else label.split(","), classes) or (NOTHING,):
+    for name in asked_classes(label, classes) or (NOTHING,):
         shares[classes.index(name)] = 1.0
     return shares / shares.sum()
+
+
+def asked_classes(label: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes of a label as `Batch` has it."""
+    return _classes(() if label in ("clean", "") else label.split(","), classes)
 
 
 def _classes(wanted: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:

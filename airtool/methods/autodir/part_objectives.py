@@ -26,7 +26,7 @@ class AutoencoderObjective(AutoDIRObjective):
         latents = self.network.encode(2 * pictures - 1)
         disturbed = latents + self.settings.latent_noise * torch.randn(latents.shape, generator=generator).to(latents)
         restored = (self.network.decode(disturbed) + 1) / 2
-        apart = distance(self.settings, restored.float(), pictures, step, 2 * batch.labels)
+        apart = distance(self.settings, restored.float(), pictures, step)
         mean, power = latents.float().mean((0, 2, 3)), latents.float().square().mean((0, 2, 3))
         moments = mean.square().mean() + (power - 1).square().mean()
         return {"loss": apart + self.settings.moments_weight * moments, "moments": moments.detach()}

@@ -3,7 +3,7 @@
 The networks of the packages diffusers and transformers hold the authors' weights; nothing is ever downloaded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -178,8 +178,10 @@ class PublishedSystem(nn.Module):
         """
         return self.unet(torch.cat([noisy, image], dim=1), times, encoder_hidden_states=context).sample
 
-    def correct(self, degraded: Tensor, diffused: Tensor, context: Tensor) -> Tensor:
-        """What to add to the diffusion's pictures, times the weight of the correction (Eq. 7). `context` is not used.
+    def correct(self, degraded: Tensor, diffused: Tensor, context: Tensor, asked: Collection[str] = ()) -> Tensor:
+        """What to add to the diffusion's pictures, times the weight of the correction (Eq. 7).
+
+        `context` and `asked` are not used.
 
         The network takes the degraded picture first, as in the authors' code; the paper has it second.
         """

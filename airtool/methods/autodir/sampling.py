@@ -1,6 +1,6 @@
 """From a degraded picture to I_sd: the latent diffusion as both sizes of AutoDIR run it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -29,7 +29,7 @@ class System(Protocol):
     def encode(self, pictures: Tensor) -> Tensor: ...
     def decode(self, latents: Tensor) -> Tensor: ...
     def denoise(self, z: Tensor, t: Tensor, image_latent: Tensor, context: Tensor) -> Tensor: ...
-    def correct(self, degraded: Tensor, diffused: Tensor, context: Tensor) -> Tensor: ...
+    def correct(self, degraded: Tensor, diffused: Tensor, context: Tensor, asked: Collection[str] = ()) -> Tensor: ...
 
 
 def diffuse(system: System, degraded: Tensor, context: Tensor, noise: Noise) -> Tensor:

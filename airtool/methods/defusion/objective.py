@@ -74,18 +74,12 @@ class DegradationObjective(Objective):
         samples = self._with_nulls(named(batch, generator, self.settings), generator)
         degraded, target = 2 * samples.degraded - 1, 2 * samples.target - 1
         tokens = self._tokens(samples.wanted, generator)
-        return self.loss(degraded, target, tokens, generator, step, batch.labels)
+        return self.loss(degraded, target, tokens, generator, step)
 
     def loss(
-        self,
-        degraded: Tensor,
-        target: Tensor,
-        tokens: Tensor,
-        generator: torch.Generator,
-        step: int,
-        labels: Sequence[str] = (),
+        self, degraded: Tensor, target: Tensor, tokens: Tensor, generator: torch.Generator, step: int
     ) -> dict[str, Tensor]:
-        """For pictures (N, 3, H, W) in [-1, 1], tokens (N, T, context) and labels as in `Batch`."""
+        """For pictures (N, 3, H, W) in [-1, 1] and tokens (N, T, context)."""
         network, config = self.network, self.network.config
         diffused = network.diffused(degraded, target)
         noise = torch.randn(diffused.shape, generator=generator).to(diffused.device)
@@ -110,7 +104,7 @@ class DegradationObjective(Objective):
             }[config.prediction]
             return {"loss": F.mse_loss(predicted, wanted)}
         clean = self._clean(predicted, noisy, signal)
-        return {"loss": distance(self.settings, network.restored(degraded, clean), target, step, labels)}
+        return {"loss": distance(self.settings, network.restored(degraded, clean), target, step)}
 
     def _evaluation(self, generator: torch.Generator) -> int | None:
         """Which of the sampler's evaluations a step learns; None: any time step, each sample its own."""

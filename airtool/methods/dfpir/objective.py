@@ -60,7 +60,7 @@ class DFPIRObjective(Objective):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Raises UsageError for a label that the preset has no prompt for."""
         restored = self._restored(batch.degraded, self.training_labels(batch.labels, batch.number(step)))
-        return {"loss": distance(self.settings, restored.float(), batch.clean, step, batch.labels)}
+        return {"loss": distance(self.settings, restored.float(), batch.clean, step)}
 
     def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
         return self._restored(degraded, [training_label(label, self.labels) for label in labels])

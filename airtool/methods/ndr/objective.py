@@ -57,7 +57,7 @@ class NDRObjective(Objective):
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         degraded, clean = batch.degraded, batch.clean
         restored, recognised = self.both.restoration_net.restore_and_recognise(degraded)
-        restoration = distance(self.settings, restored.float(), clean, step, batch.labels)
+        restoration = distance(self.settings, restored.float(), clean, step)
         losses = {"loss": restoration, "restoration": restoration.detach()}
         weighted = recognised is not None and self.settings.degradation_weight
         if weighted and step % self.settings.degradation_every == 0:

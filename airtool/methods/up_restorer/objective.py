@@ -67,15 +67,13 @@ class UpRestorerObjective(Objective):
         if self.settings.stage == "noise":
             t = antithetic_times(len(clean), self.network.schedule.steps, generator)
             noise = torch.randn(clean.shape, generator=generator)
-            loss = self.noise_loss(degraded, clean, t.to(clean.device), noise.to(clean.device), step, batch.labels)
+            loss = self.noise_loss(degraded, clean, t.to(clean.device), noise.to(clean.device), step)
             return {"loss": loss}
         noise = torch.randn(clean.shape, generator=generator)
-        return self.unrolled_loss(degraded, clean, noise.to(clean.device), step, batch.labels)
+        return self.unrolled_loss(degraded, clean, noise.to(clean.device), step)
 
-    def noise_loss(
-        self, degraded: Tensor, clean: Tensor, t: Tensor, noise: Tensor, step: int, labels: Sequence[str] = ()
-    ) -> Tensor:
-        """Stage one, for pictures in [-1, 1], time steps (N,), noise (N, 3, H, W) and labels as in `Batch`.
+    def noise_loss(self, degraded: Tensor, clean: Tensor, t: Tensor, noise: Tensor, step: int) -> Tensor:
+        """Stage one, for pictures in [-1, 1], time steps (N,) and noise (N, 3, H, W).
 
         Where the network predicts the clean picture the distance is taken there, which is that of the noise times
         sqrt((1 - alpha_bar) / alpha_bar).
@@ -83,15 +81,13 @@ class UpRestorerObjective(Objective):
         noisy = self.network.schedule.diffuse(clean, noise, t)
         predicted = self.network(degraded, noisy, t)
         wanted = noise if self.network.config.prediction == "eps" else clean
-        return distance(self.settings, predicted.float(), wanted, step, labels)
+        return distance(self.settings, predicted.float(), wanted, step)
 
-    def unrolled_loss(
-        self, degraded: Tensor, clean: Tensor, noise: Tensor, step: int, labels: Sequence[str] = ()
-    ) -> dict[str, Tensor]:
-        """Stage two, for pictures in [-1, 1], the noise (N, 3, H, W) that the sampler begins with, and labels."""
+    def unrolled_loss(self, degraded: Tensor, clean: Tensor, noise: Tensor, step: int) -> dict[str, Tensor]:
+        """Stage two, for pictures in [-1, 1] and the noise (N, 3, H, W) that the sampler begins with."""
         settings = self.settings
         restored = result(self.network.trajectory(degraded, noise, settings.evaluations_with_gradient))
-        apart = distance(settings, restored, clean, step, labels)
+        apart = distance(settings, restored, clean, step)
         losses = {"loss": apart, "distance": apart.detach()}
         if settings.alpha:
             alike = (ssim if settings.similarity == "ssim" else ms_ssim)(restored, clean, settings.data_range)
