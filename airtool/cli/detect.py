@@ -107,7 +107,7 @@ def detect(
     if json:
         _print_json(detector, limit, judged, failed, interrupted)
     elif csv:
-        _print_csv(detector, judged)
+        _print_csv(detector, judged, failed)
     elif judged:
         _print_table(judged)
     if failed:
@@ -145,7 +145,7 @@ def _print_json(
     write_json(STDOUT, {**run, "pictures": pictures, "failures": failures})
 
 
-def _print_csv(detector: "Detector", judged: "Sequence[tuple[Finding, Verdict]]") -> None:
+def _print_csv(detector: "Detector", judged: "Sequence[tuple[Finding, Verdict]]", failed: "Sequence[Finding]") -> None:
     from airtool.reports.writers import STDOUT, write_csv
 
     rows: list[dict[str, Any]] = [
@@ -157,7 +157,8 @@ def _print_csv(detector: "Detector", judged: "Sequence[tuple[Finding, Verdict]]"
         }
         for finding, verdict in judged
     ]
-    write_csv(STDOUT, ["picture", "verdict", "probability", *detector.network.config.classes], rows)
+    rows += [{"picture": finding.picture, "error": finding.problem} for finding in failed]
+    write_csv(STDOUT, ["picture", "verdict", "probability", *detector.network.config.classes, "error"], rows)
 
 
 def _print_table(judged: "Sequence[tuple[Finding, Verdict]]") -> None:

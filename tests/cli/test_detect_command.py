@@ -62,6 +62,17 @@ def test_json_and_csv_tell_the_same(airtool: Run, folder: Path, detector: str) -
         assert all(each["probability"] >= 0.2 for each in picture["further"])
 
 
+def test_csv_has_a_row_for_what_could_not_be_read(airtool: Run, folder: Path, detector: str) -> None:
+    (folder / "text.png").write_text("no picture")
+    code, out, err = airtool("detect", folder, "--weights", detector, "--csv")
+    *good, bad = csv.DictReader(io.StringIO(out))
+    assert code == 1
+    assert [row["error"] for row in good] == ["", "", ""]
+    assert (bad["verdict"], bad["probability"]) == ("", "")
+    assert bad["picture"].endswith("text.png")
+    assert bad["error"] in err
+
+
 def test_an_interrupted_run_is_not_taken_for_the_whole(
     airtool: Run, folder: Path, detector: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
