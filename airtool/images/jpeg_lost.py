@@ -26,8 +26,9 @@ from airtool.images.jpeg_markers import (
 START = b"\xff\xd8\xff"
 """How a picture begins, also the second one of a file (CIPA DC-007, multi-picture format)."""
 
-VIDEO = re.compile(rb"\0\0\0.ftyp", re.DOTALL)
-"""How an MP4 file begins: the length of its first box, and what that is."""
+VIDEO = re.compile(rb"ftyp(?<=\0\0\0.ftyp)", re.DOTALL)
+"""How an MP4 file begins: the length of its first box, and what that is. The word first, so that megabytes of zeros,
+each of which may begin such a length, are passed over at once."""
 
 SUBSTANCE = re.compile(rb"[^\0\xff\xd9 \t\r\n]")
 """What is more than padding, line ends, or one more end of the picture."""

@@ -37,7 +37,11 @@ def test_a_motion_photo_loses_its_video_and_says_so(saved, photo, fields):
     packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a Item:Semantic="MotionPhoto" ' + fields + b' b:Version="1"/>'
     packet += b"<GCamera:MotionPhoto> 1</GCamera:MotionPhoto><c:MotionPhotoVersion>1</c:MotionPhotoVersion></x:xmpmeta>"
     still = saved(photo, "JPEG", xmp=packet)
-    for appended in (VIDEO, bytes(100) + b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data" + VIDEO + b"SEFH....SEFT"):
+    for appended in (
+        VIDEO,
+        bytes(9) + VIDEO,
+        bytes(100) + b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data" + VIDEO + b"SEFH....SEFT",
+    ):
         picture = decode(still + appended, "x")
         np.testing.assert_array_equal(picture.rgb, decode(still, "x").rgb)
         # Not of further pictures: their three bytes lie in the video by chance.

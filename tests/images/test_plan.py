@@ -7,7 +7,7 @@ import pytest
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.images.discover import discover
-from airtool.images.plan import plan
+from airtool.images.plan import check_apart, plan
 
 
 @pytest.fixture
@@ -192,3 +192,14 @@ def test_a_build_without_an_encoder(here, monkeypatch):
     Path("in/d.avif").write_bytes(b"x")
     (job,) = plan(discover(["in/d.avif"]), "out").jobs
     assert (str(job.target), job.notes) == ("out/d.png", ("AVIF cannot be written and becomes PNG",))
+
+
+def test_only_files_of_a_reports_name_are_looked_for(here, monkeypatch):
+    looked, real = [], os.path.realpath
+    monkeypatch.setattr("os.path.realpath", lambda path: looked.append(str(path)) or real(path))
+    files = [Path(f"out/{number}/b.png") for number in range(50)] + [Path("out/K\u00fc.png"), None]
+    check_apart("--report", "r.json", files)
+    assert looked == ["."]
+    with pytest.raises(UsageError, match="is also the name of an output"):
+        check_apart("--report", "in/../out/Ku\u0308.PNG", files)
+    assert looked == [".", "in/../out", "out"]

@@ -23,6 +23,8 @@ from airtool.methods.base import Request
 from airtool.methods.ndr.method import PRESETS as NDR_PRESETS
 from airtool.methods.ndr.method import NDRMethod
 from airtool.methods.objective import Batch
+from airtool.training.recipe import load_recipe, shipped
+from airtool.training.subjects import subject_config
 
 TINY = AutoDIRConfig(
     autoencoder_widths=(8, 8),
@@ -94,6 +96,14 @@ def test_the_fine_correction_begins_as_the_first_and_learns_alone() -> None:
     objective(Batch(noisy, clean, ("noise:25", "jpeg:20")), 1)["loss"].backward()
     learned = {name.split(".")[0] for name, each in objective.network.named_parameters() if each.grad is not None}
     assert learned == {"fine_corrector"}
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("autodir-small")])
+def test_only_the_fine_stage_has_the_second_correction(name: str) -> None:
+    """One that an earlier stage left as it began would answer for noise, and the fine stage would begin with it."""
+    recipe = load_recipe(name)
+    config = subject_config(recipe.method, recipe.preset)
+    assert bool(config.fine_classes) == (recipe.objective["stage"] == "fine")
 
 
 def test_a_fine_stage_needs_fine_classes() -> None:

@@ -47,3 +47,13 @@ def test_the_figures_are_those_of_training(tiny: Recipe, training_data: Path, tm
     assert other.returncode == 2
     assert other.stderr.startswith("compare_weights: no tensor of ")
     assert other.stderr.count("\n") == 1
+
+
+def test_weights_of_a_larger_network_are_not_measured_without_the_rest(training_data: Path, tmp_path: Path) -> None:
+    recipe, embedded = tmp_path / "plain.toml", ROOT / "models" / "ndr-small.safetensors"
+    recipe.write_text(toml(TINY | {"preset": "small-plain"}), "utf-8")
+    refused = run(recipe, embedded, "--data", training_data)
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert refused.stderr.endswith("name its network with --preset\n")
+    done = run(recipe, embedded, "--data", training_data, "--preset", "small")
+    assert done.returncode == 0, done.stderr

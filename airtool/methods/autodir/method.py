@@ -26,6 +26,7 @@ Config = AutoDIRConfig | PublishedConfig
 
 PRESETS: Mapping[str, Config] = {
     "small": AutoDIRConfig(fine_classes=("noise", "blur", "low resolution", "JPEG")),
+    "small-single": AutoDIRConfig(),  # before the stage that adds the second correction
     "small-packed": AutoDIRConfig(corrector_dim=36, corrector_pack=2),
     "paper": PublishedConfig(),
 }
