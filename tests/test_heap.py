@@ -77,7 +77,7 @@ def test_a_kept_heap_is_not_mapped_again() -> None:
 @glibc
 def test_nothing_is_kept_where_addresses_are_scarce() -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 36, resource.RLIM_INFINITY))\n"
-    # How many there are differs from run to run, by how many pages the kernel maps at once; kept, there are almost none.
+    # How many there are differs from run to run, by how many pages the kernel maps at once; kept, there are hardly any.
     assert faults("keep", limit + SCRIPT) > 10 * faults("keep") + 100
 
 
