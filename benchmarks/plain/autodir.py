@@ -167,6 +167,7 @@ class PlainAutoDIR(nn.Module):
             config.latent_channels, config.denoiser_widths, config.denoiser_blocks, config.text_width
         )
         self.corrector = Corrector(config, config.refinement_blocks)
+        self.nothing = config.classes.index("no")
         self.fine = [config.classes.index(name) for name in config.fine_classes]
         if self.fine:
             self.fine_corrector = Corrector(config, config.fine_refinement_blocks)
@@ -178,7 +179,7 @@ class PlainAutoDIR(nn.Module):
             lambda z, t: self.denoiser(z, t, image, words), start, self.alpha_bar, self.times, self.prediction
         )
         diffused = self.autoencoder.decoder(latent)
-        named = set(shares[0].nonzero().flatten().tolist())
+        named = set(shares[0].nonzero().flatten().tolist()) - {self.nothing}
         corrector = self.fine_corrector if named and named <= set(self.fine) else self.corrector
         correction = 2 * corrector((degraded + 1) / 2, (diffused + 1) / 2, words)
         return (diffused + correction + 1) / 2

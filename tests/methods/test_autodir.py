@@ -106,6 +106,13 @@ def test_only_the_fine_stage_has_the_second_correction(name: str) -> None:
     assert bool(config.fine_classes) == (recipe.objective["stage"] == "fine")
 
 
+def test_a_fine_stage_refuses_samples_of_other_classes() -> None:
+    objective = AutoDIRObjective(FINE, AutoDIRSettings(stage="fine"))
+    pictures = torch.rand(2, 3, 32, 32)
+    with pytest.raises(UsageError, match="'fine' is not for 'rain'"):
+        objective(Batch(pictures, pictures, ("noise:25", "noise:25,rain:0.5")), 0)
+
+
 def test_a_fine_stage_needs_fine_classes() -> None:
     with pytest.raises(UsageError, match="fine_classes"):
         AutoDIRMethod.objective(TINY, {"stage": "fine"})
@@ -181,7 +188,7 @@ def test_each_stage_trains_its_own_part_alone(stage: str) -> None:
     settings = AutoDIRSettings(stage=stage, idle_share=0.2, sentences=8)  # type: ignore[arg-type]
     objective = objective_of(FINE if stage == "fine" else TINY, settings)
     degraded, clean = torch.rand(2, 2, 3, 32, 32)
-    batch = Batch(degraded, clean, ("rain:0.5", "noise:20"))
+    batch = Batch(degraded, clean, ("jpeg:20" if stage == "fine" else "rain:0.5", "noise:20"))
     optimiser = torch.optim.AdamW(objective.parameters(), lr=3e-3)
     before = {key: tensor.clone() for key, tensor in objective.state_dict().items()}
     losses = []

@@ -85,6 +85,9 @@ class AutoDIRObjective(Objective):
             module.requires_grad_(name in TRAINED[settings.stage])
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Raises UsageError for a sample that the stage cannot learn from."""
+        if self.settings.stage == "fine":
+            self._check_fine(batch.labels)
         generator = torch.Generator().manual_seed(batch.number(step))
         chosen = named(batch, generator, self.settings)
         shares = [training_shares(wanted, self.network.config.classes, generator) for wanted in chosen.wanted]
@@ -100,6 +103,13 @@ class AutoDIRObjective(Objective):
             "loss": distance(self.settings, ((restored + 1) / 2).float(), chosen.target, step),
             "diffused": (diffused - target).square().mean().detach() / 4,
         }
+
+    def _check_fine(self, labels: Sequence[str]) -> None:
+        config = self.network.config
+        for label in labels:
+            for name in asked_classes(label, config.classes):
+                if name not in config.fine_classes:
+                    raise UsageError(f"stage 'fine' is not for {name!r}: take it out of the recipe's [mix]")
 
     def _diffusion_loss(self, degraded: Tensor, target: Tensor, words: Tensor, generator: torch.Generator) -> Tensor:
         with torch.no_grad():
