@@ -7,7 +7,7 @@ from airtool.degradations.haze import HAZE
 from airtool.degradations.jpeg import JPEG
 from airtool.degradations.lowlight import LOW_LIGHT
 from airtool.degradations.motion_blur import MOTION_BLUR
-from airtool.degradations.noise import CAMERA_NOISE, NOISE
+from airtool.degradations.noise import CAMERA_NOISE, NOISE, PHOTO_NOISE
 from airtool.degradations.rain import RAIN
 from airtool.degradations.raindrop import RAINDROP
 from airtool.degradations.snow import SNOW
@@ -15,6 +15,7 @@ from airtool.degradations.snow import SNOW
 DEGRADATIONS: dict[str, Degradation] = {
     "noise": NOISE,
     "camera-noise": CAMERA_NOISE,
+    "photo-noise": PHOTO_NOISE,
     "rain": RAIN,
     "haze": HAZE,
     "motion-blur": MOTION_BLUR,

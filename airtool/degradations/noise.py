@@ -84,6 +84,39 @@ def camera(image: np.ndarray, amount: float, rng: np.random.Generator) -> Applie
     return noisy, {"shot": shot, "read": read, "white_balance": list(gains)}
 
 
+def photographed(image: np.ndarray, amount: float, rng: np.random.Generator) -> Applied:
+    """A camera's noise as finished photographs show it, between what `camera` gives and white noise.
+
+    Cameras differ in how they demosaic, sharpen, denoise and scale, and with that in how far neighbouring pixels and
+    channels share their noise. Here the noise of `camera` and white noise of the same strength at every pixel are
+    mixed, a random share of the variance being white, and softened by a Gaussian that keeps each channel's variance.
+    """
+    if amount == 0:
+        return image.copy(), {}
+    shot = 0.012 * amount**2
+    read, gains = draw_sensor(shot, rng)
+    white, softness = float(rng.uniform(0.0, 1.0)), float(rng.uniform(0.0, 0.9))
+    linear = to_linear(image)
+    noise = sensor_noise(linear, shot, read, gains, rng)
+    even = np.sqrt(np.float32(shot) * np.maximum(linear, 0.0) + np.float32(read))
+    even *= rng.standard_normal(image.shape, dtype=np.float32)
+    noise = np.float32((1 - white) ** 0.5) * noise + np.float32(white**0.5) * as_strong_as(noise, even)
+    if softness >= SOFTENS:
+        noise = as_strong_as(noise, cv2.GaussianBlur(noise, (0, 0), softness, borderType=cv2.BORDER_REFLECT_101))
+    record = {"shot": shot, "read": read, "white_balance": list(gains), "white": white, "softness": softness}
+    return to_srgb(linear + noise), record
+
+
+SOFTENS = 0.3
+"""A Gaussian of less, in pixels, changes nothing: its neighbours weigh less than half a per cent."""
+
+
+def as_strong_as(noise: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """`other` (H, W, 3) with each channel's standard deviation made that of `noise`."""
+    scale = noise.std((0, 1)) / np.maximum(other.std((0, 1)), np.float32(1e-9))
+    return (other * scale).astype(np.float32)
+
+
 NOISE = Degradation(
     name="noise",
     label="noise",
@@ -106,4 +139,16 @@ CAMERA_NOISE = Degradation(
     default=0.4,
     training=(0.1, 0.8),
     apply=camera,
+)
+
+PHOTO_NOISE = Degradation(
+    name="photo-noise",
+    label="noise",
+    summary="camera noise mixed with white noise at random and softened, as in photographs of many cameras",
+    parameter="strength 0..1, 1 being the noisiest ISO setting",
+    low=0.0,
+    high=1.0,
+    default=0.4,
+    training=(0.1, 1.0),
+    apply=photographed,
 )

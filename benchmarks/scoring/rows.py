@@ -71,6 +71,7 @@ _SINGLE = (
     _kodak("noise 25", "noise:25", like="CBSD68 noise 25"),
     _kodak("noise 25 as JPEG 85", "noise:25,jpeg:85", label="noise:25", like="CBSD68 noise 25"),
     _kodak("camera-noise", "camera-noise"),
+    _kodak("photo-noise", "photo-noise", label="camera-noise", like="Kodak24 camera-noise"),
     Row("Nam (real noise)", "Nam/gt", 15, degraded="Nam/lq", label="camera-noise", like="Kodak24 camera-noise"),
     Row("Rain100L", "Rain100L/gt", 100, degraded="Rain100L/lq", label="rain", bench="rain100l"),
     _kodak("rain", "rain"),

@@ -62,6 +62,25 @@ def test_sensor_noise_has_zero_mean_and_the_blotches_of_demosaicing():
     assert red > green < blue
 
 
+def test_photo_noise_is_as_strong_as_the_camera_s_and_differs_in_what_neighbours_share():
+    """The same seed draws the same shot and read noise; only then come the share of white noise and the softness."""
+    alike = []
+    for seed in range(24):
+        picture = flat(0.4)
+        noisy, record = DEGRADATIONS["photo-noise"].apply(picture, 0.5, np.random.default_rng(seed))
+        plain, drawn = DEGRADATIONS["camera-noise"].apply(picture, 0.5, np.random.default_rng(seed))
+        assert {key: record[key] for key in drawn} == drawn
+        noise = noisy - picture
+        np.testing.assert_allclose(noise.std((0, 1)), (plain - picture).std((0, 1)), rtol=0.06)
+        alike.append((neighbour_correlation(noise[..., 0]), record["white"], record["softness"]))
+    correlations = [correlation for correlation, _, _ in alike]
+    # Bilinear demosaicing alone gives 0.6 in red, and nothing between.
+    assert min(correlations) < 0.25
+    assert max(correlations) > 0.7
+    # More of it where less is white and where it is softer.
+    assert np.corrcoef(correlations, [softness - white for _, white, softness in alike])[0, 1] > 0.7
+
+
 def test_read_noise_follows_the_measured_relation():
     rng = np.random.default_rng(0)
     logs = [np.log(draw_sensor(0.005, rng)[0]) - 2.18 * np.log(0.005) - 1.2 for _ in range(2000)]

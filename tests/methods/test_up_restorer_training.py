@@ -124,6 +124,40 @@ def test_gradients_go_through_as_many_evaluations_as_asked() -> None:
     assert (gradient(None) - only_last).norm() > 1e-4 * only_last.norm()
 
 
+def test_a_trajectory_may_end_early_with_the_clean_picture_as_predicted_there() -> None:
+    network, degraded = objective(stage="unrolled").network, 2 * DEGRADED - 1
+    start = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole = list(network.trajectory(degraded, start))
+        for count in (1, 2, 3):
+            ended = list(network.trajectory(degraded, start, evaluations=count))
+            assert [evaluation.t for evaluation in ended] == list(network.times[:count])
+            torch.testing.assert_close(ended[-1].x, whole[count - 1].x0)
+    *_, second = network.trajectory(degraded, start, with_gradient=1, evaluations=2)
+    weight = network.get_parameter("backbone.output.weight")
+    alone = network(degraded, whole[0].x, torch.full((3,), 666.0))
+    gradients = [torch.autograd.grad(x.square().mean(), weight)[0] for x in (second.x, alone)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_asked_share_of_steps_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(share: float) -> list[int]:
+        made = objective(stage="unrolled", early_share=share)
+        seen = []
+        monkeypatch.setattr(made, "unrolled_loss", lambda *taken: seen.append(taken[-1]) or {"loss": torch.zeros(())})
+        for step in range(400):
+            made(BATCH, step)
+        return seen
+
+    assert set(ends(0.0)) == {4}
+    some = ends(0.75)
+    assert set(some) == {1, 2, 3, 4}
+    # 300 expected of 400, spread evenly over the three: four standard deviations.
+    assert abs(400 - some.count(4) - 300) < 35
+    assert all(abs(some.count(count) - 100) < 35 for count in (1, 2, 3))
+    assert some == ends(0.75)
+
+
 @pytest.mark.parametrize(("config", "stage"), [(TINY, "noise"), (TINY_LOCAL, "unrolled")])
 def test_everything_learns(config: UpRestorerConfig, stage: str) -> None:
     made = objective(config, stage=stage)
@@ -172,7 +206,7 @@ def test_ndr_gives_its_backbone() -> None:
     "settings",
     [
         {"stage": "third"}, {"similarity": "lpips"}, {"alpha": 1.5}, {"data_range": 0.0},
-        {"evaluations_with_gradient": 0}, {"loss": "l2"}, {"stranger": 1},
+        {"evaluations_with_gradient": 0}, {"early_share": 1.5}, {"loss": "l2"}, {"stranger": 1},
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense(settings: dict[str, Any]) -> None:

@@ -43,6 +43,7 @@ class Scale:
 SCALES = {
     "noise": Scale("noise", 3.0, 50.0),
     "camera-noise": Scale("noise", 0.1, 0.8),
+    "photo-noise": Scale("noise", 0.1, 0.8),
     "motion-blur": Scale("blur", 2.0, 17.0),
     "defocus": Scale("blur", 0.6, 4.0),
     "rain": Scale("rain", 0.05, 0.85),

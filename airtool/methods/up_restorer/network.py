@@ -138,17 +138,21 @@ class UpRestorerNet(nn.Module):
             out = out + noisy
         return out, finest[0]
 
-    def trajectory(self, degraded: Tensor, start: Tensor, with_gradient: int | None = None) -> Iterator[Evaluation]:
+    def trajectory(
+        self, degraded: Tensor, start: Tensor, with_gradient: int | None = None, evaluations: int | None = None
+    ) -> Iterator[Evaluation]:
         """Restore by evaluating the network at `times`, from standard normal noise `start` at the first of them.
 
         degraded: in the network's dtype; the sampler computes in float32, as `start` is. with_gradient: only so many
-        of the last evaluations are part of the autograd graph; None: all. The last evaluation's `x` is the result.
+        of the last evaluations are part of the autograd graph; None: all. evaluations: end after so many, with the
+        clean picture as predicted there; None: after the last. The last evaluation's `x` is the result.
         """
-        learning = self.times if with_gradient is None else self.times[-with_gradient:]
+        visited = self.times[:evaluations]
+        learning = visited if with_gradient is None else visited[-with_gradient:]
 
         def network(x: Tensor, t: int) -> Tensor:
             times = torch.full((x.shape[0],), float(t), device=x.device)
             with torch.set_grad_enabled(torch.is_grad_enabled() and t in learning):
                 return self(degraded, x.to(degraded.dtype), times).float()
 
-        return sample(network, start, self.schedule, self.times, self.config.prediction)
+        return sample(network, start, self.schedule, visited, self.config.prediction)

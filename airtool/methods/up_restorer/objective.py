@@ -35,6 +35,9 @@ class UpRestorerSettings(DistanceSettings):
     """Largest difference of two values for the similarity. C2F-DFT says 255, which leaves hardly a trace of it."""
     evaluations_with_gradient: int | None = None
     """Only so many of the last evaluations are learned from (unrolled only); all by default. Fewer cost less."""
+    early_share: float = 0.0
+    """Share of the steps in which the sampler ends at a random evaluation before its last (unrolled only). They cost
+    less, and what an evaluation passes on is learned too where only the last ones have a gradient."""
     identity_start: bool = False
     """Begin with a zero last convolution: with prediction "x0" the untrained network returns the degraded picture."""
 
@@ -48,6 +51,8 @@ class UpRestorerSettings(DistanceSettings):
             raise ValueError("alpha must lie between 0 and 1, and data_range above 0")
         if self.evaluations_with_gradient is not None and self.evaluations_with_gradient < 1:
             raise ValueError("evaluations_with_gradient must be at least 1")
+        if not 0 <= self.early_share <= 1:
+            raise ValueError("early_share must lie between 0 and 1")
 
 
 class UpRestorerObjective(Objective):
@@ -70,7 +75,10 @@ class UpRestorerObjective(Objective):
             loss = self.noise_loss(degraded, clean, t.to(clean.device), noise.to(clean.device), step)
             return {"loss": loss}
         noise = torch.randn(clean.shape, generator=generator)
-        return self.unrolled_loss(degraded, clean, noise.to(clean.device), step)
+        evaluations = len(self.network.times)
+        if evaluations > 1 and torch.rand((), generator=generator) < self.settings.early_share:
+            evaluations = int(torch.randint(1, evaluations, (), generator=generator))
+        return self.unrolled_loss(degraded, clean, noise.to(clean.device), step, evaluations)
 
     def noise_loss(self, degraded: Tensor, clean: Tensor, t: Tensor, noise: Tensor, step: int) -> Tensor:
         """Stage one, for pictures in [-1, 1], time steps (N,) and noise (N, 3, H, W).
@@ -83,10 +91,12 @@ class UpRestorerObjective(Objective):
         wanted = noise if self.network.config.prediction == "eps" else clean
         return distance(self.settings, predicted.float(), wanted, step)
 
-    def unrolled_loss(self, degraded: Tensor, clean: Tensor, noise: Tensor, step: int) -> dict[str, Tensor]:
+    def unrolled_loss(
+        self, degraded: Tensor, clean: Tensor, noise: Tensor, step: int, evaluations: int | None = None
+    ) -> dict[str, Tensor]:
         """Stage two, for pictures in [-1, 1] and the noise (N, 3, H, W) that the sampler begins with."""
         settings = self.settings
-        restored = result(self.network.trajectory(degraded, noise, settings.evaluations_with_gradient))
+        restored = result(self.network.trajectory(degraded, noise, settings.evaluations_with_gradient, evaluations))
         apart = distance(settings, restored, clean, step)
         losses = {"loss": apart, "distance": apart.detach()}
         if settings.alpha:
