@@ -145,10 +145,10 @@ PHOTO_NOISE = Degradation(
     name="photo-noise",
     label="noise",
     summary="camera noise mixed with white noise at random and softened, as in photographs of many cameras",
-    parameter="strength 0..1, 1 being the noisiest ISO setting",
+    parameter="strength 0..1.5, as camera-noise; beyond 1 telephones in the dark",
     low=0.0,
-    high=1.0,
+    high=1.5,
     default=0.4,
-    training=(0.1, 1.0),
+    training=(0.1, 1.5),
     apply=photographed,
 )
