@@ -1,13 +1,31 @@
-"""Where the pictures of the tests come from."""
+"""Where the pictures of the tests come from; the same chance for every test, and Ctrl-C as it is in a terminal."""
 
 import os
+import signal
+import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import skimage
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """PyTorch's random numbers are the same whichever tests ran before, also in the fixtures that tests share."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """A shell that runs the tests in the background has Ctrl-C ignored, in them and in what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,10 @@
 """Batches of training samples by step number, made in worker processes."""
 
 import signal
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 import torch
 from torch import Tensor
@@ -18,6 +21,24 @@ class _Samples(Dataset[tuple[Tensor, Tensor, str]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
         degraded, clean, label = self.maker(index)
         return torch.from_numpy(degraded), torch.from_numpy(clean), label
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that are started meanwhile never hear of Ctrl-C; this one does afterwards.
+
+    One that died of it before it has read all that it is given would leave this one writing for ever: Python holds the
+    other end of that pipe open, too.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    resource_tracker.ensure_running()  # which would let Ctrl-C through again when it is started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(_worker: int) -> None:
@@ -40,16 +61,18 @@ def batches(
     # A step's samples divide evenly among the processes, so each takes every so manieth of all: a range, which a long
     # run can have without a list of millions of numbers.
     indices = range(first_step * batch + process, last_step * batch, processes)
-    return iter(
-        DataLoader(
-            _Samples(maker),
-            batch_size=batch // processes,
-            sampler=indices,
-            num_workers=workers,
-            # Not forked: the thread pools of OpenCV and PyTorch do not survive a fork, and a worker would hang.
-            multiprocessing_context="spawn" if workers else None,
-            worker_init_fn=_start_worker,
-            prefetch_factor=4 if workers else None,
-            pin_memory=torch.cuda.is_available(),
-        )
+    loader = DataLoader(
+        _Samples(maker),
+        batch_size=batch // processes,
+        sampler=indices,
+        num_workers=workers,
+        # Not forked: the thread pools of OpenCV and PyTorch do not survive a fork, and a worker would hang.
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_start_worker,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
     )
+    if not workers:
+        return iter(loader)
+    with _deaf_children():
+        return iter(loader)

@@ -259,11 +259,11 @@ def test_ctrl_c_leaves_whole_files(weights: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "airtool", "restore", "in", "out", "--weights", weights, "--report", "r.json"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (out.is_dir() and any(out.glob("*.png"))) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     written = sorted(out.glob("*.png"))
     assert 0 < len(written) < 200

@@ -186,11 +186,11 @@ def test_sigterm_ends_like_ctrl_c(many: Path, weights: str, tmp_path: Path) -> N
     out = tmp_path / "out"
     command = [sys.executable, "-m", "airtool", "restore", "many", "out", "--weights", weights, "--report", "r.json"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not (out.is_dir() and any(out.glob("*.png"))) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 143, err
     said = json.loads((tmp_path / "r.json").read_text())
     assert said["interrupted"]

@@ -170,7 +170,7 @@ def test_leaving_early_stops_every_device_in_the_middle(folder: Path, tmp_path: 
                 pipeline._read_ahead()
                 pipeline._restore_next()
             for _ in range(2):
-                assert started.acquire(timeout=10)
+                assert started.acquire(timeout=60)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

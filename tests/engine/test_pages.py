@@ -65,14 +65,14 @@ def test_lines_of_many_threads_go_together(bucket: Bucket) -> None:
     def slow(what: str, path: str, times: int) -> None:
         if what == "put" and not first.is_set():
             first.set()
-            waiting.wait(10)
+            waiting.wait(60)
 
     with Journal(OUT, OURS) as journal:
         Bucket.before = slow
         bucket.asked.clear()
         threads = [threading.Thread(target=add, args=(journal, name)) for name in names(8)]
         threads[0].start()
-        assert first.wait(10)
+        assert first.wait(60)
         for thread in threads[1:]:
             thread.start()
         assert journal._pages is not None

@@ -123,8 +123,8 @@ def test_tiles_of_a_self_ensemble_share_what_is_random(versions: int) -> None:
 def test_in_place_gives_the_same_as_apart() -> None:
     rgb = photograph(180, 150)
     session = Session(FakeMethod(), Settings(device="cpu", tile=96))
-    apart = session.restore(picture(rgb)).picture.rgb
     kept = rgb.copy()
+    apart = session.restore(picture(rgb)).picture.rgb
     assert np.array_equal(rgb, kept)
     within = session.restore(picture(rgb), in_place=True).picture.rgb
     assert within is rgb

@@ -94,7 +94,7 @@ def test_long_sides_and_none(
     saved: Callable[..., bytes], photo: np.ndarray, format: str, size: tuple[int, int]
 ) -> None:
     data = saved(photo, format, **({"lossless": True} if format == "WEBP" else {}))
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         # What the file does not have may be filled up; it is no more than the header says, and comes at once.
         picture = decode(resized(data, format, *size), "x.png", 2_000_000)
@@ -102,7 +102,7 @@ def test_long_sides_and_none(
         assert min(picture.rgb.shape[:2]) > 0
     except PictureError as error:
         assert "\n" not in str(error)  # noqa: PT017
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_real_pictures_of_65500_pixels_a_side(saved: Callable[..., bytes]) -> None:

@@ -1,7 +1,6 @@
 """DFPIR: the network, its prompts and its training."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +24,6 @@ from airtool.methods.weights import read_weights, write_weights
 from airtool.training.recipe import load_recipe
 
 TINY = DFPIRConfig(dim=8, blocks=(1, 1, 1, 1), refinement_blocks=1, block="nafnet", labels=LABELS)
-
-
-@pytest.fixture(autouse=True)
-def _fixed_seed() -> Iterator[None]:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 def shaken(network: torch.nn.Module) -> torch.nn.Module:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,5 +81,4 @@ def test_weights_survive_a_round_trip(tmp_path: Path) -> None:
     again = read_weights(tmp_path / "w.safetensors")
     assert again.header["origin"] == {"recipe": "r"}
     assert method_class("ndr").config_from(json.loads(json.dumps(again.header["config"]))) == config
-    assert replace(config, dim=8) != config
     assert all(torch.equal(again.tensors[key], tensor) for key, tensor in weights.tensors.items())

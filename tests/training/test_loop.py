@@ -1,13 +1,12 @@
 """Training learns, resumes to the same state, and survives damage."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from airtool.cli.app import main
 from airtool.errors import AirtoolError, UsageError
 from airtool.methods.ndr.network import NDRConfig
 from airtool.methods.ndr.objective import NDRObjective
@@ -183,14 +182,14 @@ def test_an_output_folder_that_cannot_be_is_one_line(tiny: Recipe, training_data
         (["--data", ".", "--precision", "fp8"], "--precision fp8"),
     ],
 )
-def test_command_line_mistakes(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "airtool", "train", *arguments],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_command_line_mistakes(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *arguments]) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert message in line
