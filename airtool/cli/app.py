@@ -1,5 +1,6 @@
 """The command line: every command by its name, and what its errors mean to the shell."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from airtool.cli.streams import discard, open_streams
 from airtool.cli.train import train
 from airtool.cli.urls import check_commands
 from airtool.errors import AirtoolError, UsageError
+from airtool.images.names import shown
 
 # The parser's own errors. Typer exports this one subclass; its base covers unknown options and missing arguments.
 ParserError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
@@ -71,7 +73,15 @@ def main(args: list[str] | None = None) -> int:
 
 def _command(args: list[str]) -> object:
     check_commands(args)
-    return app(args or ["--help"], prog_name="airtool", standalone_mode=False)
+    try:
+        return app(args or ["--help"], prog_name="airtool", standalone_mode=False)
+    except ParserError as error:
+        # What a shell makes of "*" where names begin with a dash.
+        dashed = next((arg for arg in args if arg.startswith("-") and arg != "-" and os.path.lexists(arg)), None)
+        if dashed is None:
+            raise
+        name = shown(dashed)
+        raise UsageError(f"{name} is a file here, but its name begins as an option does: write ./{name}") from error
 
 
 def _attempt(part: Callable[[], object], asked: list[int]) -> int:
@@ -86,12 +96,21 @@ def _attempt(part: Callable[[], object], asked: list[int]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _needed(error: Exception) -> str | None:
+    """What to say where one argument was given for several, which the parser takes for the last of them."""
+    parameter, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    if parameter is None or context is None or parameter.nargs != -1:
+        return None
+    names = [each.metavar for each in context.command.params if each.param_type_name == "argument"]
+    return f"{' and '.join(names)} are both needed" if len(names) > 1 else None
+
+
 def _told(error: Exception) -> int:
     """Say what is wrong, and give the exit code. Raises errors that no user can cause."""
     if isinstance(error, ParserError):
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "airtool"
-        fail(f"{error.format_message()} (see: {command} --help)")
+        fail(f"{_needed(error) or error.format_message()} (see: {command} --help)")
         return 2
     if isinstance(error, AirtoolError):
         fail(error)

@@ -198,6 +198,8 @@ def iterate(
         loop_rules = {"max steps": rules.max_steps, "threshold": rules.threshold}
         identity = identify(settings, method, weights, quality=quality, loop=loop_rules)
     settled = settle_outputs(planned, identity, quiet)
+    if settled.finished and (keep_steps or sheet):
+        say(f"--keep-steps and --sheet: nothing for those {len(settled.finished)}, which are not made again", quiet)
     truth_of = {job: truths[job.source] for job in settled.jobs if job.source in truths}
     tasks = plan_steps(settled.jobs, output, keep_steps, max_steps, truth_of, replace)
     check_apart("--trace", trace, (step for task in tasks for step in task.steps))
@@ -250,7 +252,7 @@ def iterate(
         sheets.finish()
     if trace is not None:
         write_json(trace, traced(facts, outcome, loop.told, settled.kept, read_trace(trace) if resume else None))
-    conclude(outcome, loop.told, len(tasks), sheets, quiet)
+    conclude(outcome, loop.told, len(tasks), sheets, quiet, overwrite=overwrite)
 
 
 def _truths(sources: "Sequence[Source]", gt: str) -> "Mapping[Source, Path]":

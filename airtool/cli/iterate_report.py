@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.outputs import how_to_go_on
 from airtool.cli.progress import clock, track
 from airtool.errors import UsageError
 
@@ -113,9 +114,15 @@ def _seen(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def conclude(
-    outcome: "Outcome", told: "Mapping[str, Told]", planned: int, sheets: "Sheets | None", quiet: bool
+    outcome: "Outcome",
+    told: "Mapping[str, Told]",
+    planned: int,
+    sheets: "Sheets | None",
+    quiet: bool,
+    *,
+    overwrite: bool,
 ) -> None:
-    """Sum up, and leave with the exit code that fits."""
+    """Sum up, and leave with the exit code that fits. overwrite: whether older outputs were being replaced."""
     from airtool.engine.records import count
     from airtool.engine.trace import means
 
@@ -139,7 +146,7 @@ def conclude(
     if failed:
         warn(f"{failed} of {planned} failed")
     if outcome.interrupted:
-        warn(f"interrupted after {done} of {planned}; go on with --resume")
+        warn(f"interrupted after {done} of {planned}; {how_to_go_on(overwrite)}")
         raise typer.Exit(130)
     if failed or problems:
         raise typer.Exit(1)

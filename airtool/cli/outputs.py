@@ -79,6 +79,14 @@ def settle_outputs(planned: "Plan", identity: "Identity | None", quiet: bool) ->
     return settled
 
 
+def how_to_go_on(overwrite: bool) -> str:
+    """What to do after an interruption. overwrite: whether older outputs were being replaced."""
+    if overwrite:
+        # What is left holds older outputs, which --resume keeps or, made with other settings, refuses.
+        return "the others are as they were; --overwrite begins again (into an empty folder --resume could go on)"
+    return "go on with --resume"
+
+
 def sweep_outputs(planned: "Plan", *reports: str | None, tasks: Sequence["Task"] = ()) -> None:
     """Remove what a run that was killed left half-written in the folders that this run writes to."""
     from airtool.images.files import sweep

@@ -324,7 +324,7 @@ def restore(
     if report is not None:
         described = describe_shared(sessions) if sessions else None
         write_json(report, payload(outcome, settled.kept, described, shard, planned.passed_over))
-    conclude(outcome, len(tasks), quiet)
+    conclude(outcome, len(tasks), quiet, overwrite=overwrite)
 
 
 def _check_engine(engine: str, address: str | None, workers: int | None, devices: str | None, planned: "Plan") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from airtool.cli.console import say, warn
+from airtool.cli.outputs import how_to_go_on
 from airtool.cli.progress import clock
 from airtool.errors import UsageError
 
@@ -48,8 +49,8 @@ def print_plan(tasks: "Sequence[Task]") -> None:
             print(f"{shown(task.name)} -> {shown(target)}")
 
 
-def conclude(outcome: "Outcome", planned: int, quiet: bool) -> None:
-    """Sum up, and leave with the exit code that fits."""
+def conclude(outcome: "Outcome", planned: int, quiet: bool, *, overwrite: bool) -> None:
+    """Sum up, and leave with the exit code that fits. overwrite: whether older outputs were being replaced."""
     from airtool.engine.records import count, megapixels
 
     counts = count(outcome.records)
@@ -64,7 +65,7 @@ def conclude(outcome: "Outcome", planned: int, quiet: bool) -> None:
     if failed:
         warn(f"{failed} of {planned} failed")
     if outcome.interrupted:
-        warn(f"interrupted after {done} of {planned}; go on with --resume")
+        warn(f"interrupted after {done} of {planned}; {how_to_go_on(overwrite)}")
         raise typer.Exit(130)
     if failed:
         raise typer.Exit(1)

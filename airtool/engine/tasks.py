@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from airtool.errors import UsageError
 from airtool.images.names import listing, shown
 from airtool.images.places import check_links
-from airtool.images.plan import Job
+from airtool.images.plan import Job, check_folder
 from airtool.images.remote import Place, Remote, check_writable, place
 from airtool.images.stores import identity, kind, lies_in, taken
 
@@ -53,7 +54,7 @@ def plan_tasks(
     each of `maps`. NAME is the input's whole name, in the input's tree, so names stay as distinct as the inputs' own
     ("a.png" and "a.tif" become "a.png.jpg" and "a.tif.jpg"). replace: allow files that are there already. Raises
     UsageError for those otherwise, for a folder in which such a picture could be taken for an input or an output, and
-    for inputs of one name from several folders.
+    for inputs of one name from several folders, AirtoolError for a folder that may not be written to.
     """
     check_links(place(out), (job.target for job in jobs))
     comparisons: list[Place | None] = [None] * len(jobs)
@@ -71,12 +72,14 @@ def beside(
 ) -> list[dict[str, Place]]:
     """For each job its further pictures in `folder`, NAME.ENDING, by ending.
 
-    option: what asks for them, for messages. Raises UsageError as `plan_tasks` does.
+    option: what asks for them, for messages. Raises UsageError and AirtoolError as `plan_tasks` does.
     """
     base = place(folder)
     check_writable(base, option)
     if kind(base) == "file" if isinstance(base, Remote) else base.exists() and not base.is_dir():
         raise UsageError(f"{option} {shown(base)} is a file: name a folder")
+    if isinstance(base, Path) and jobs:
+        check_folder(base, f"folder for {option}")
     if identity(base) == identity(place(out)):
         raise UsageError(f"{option} {shown(base)} is also the output folder: name another one")
     for root in dict.fromkeys(job.source.root for job in jobs):

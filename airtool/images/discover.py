@@ -143,6 +143,11 @@ def _expand_pattern(pattern: str) -> tuple[list[Source], list[Source]]:
     root = base if recursive else None
     pictures, others = _told_apart(Source(base / relative, relative, root) for relative in matches)
     if not pictures:
+        if not others and (folders := sorted(path for path in glob.glob(pattern) if Path(path).is_dir())):
+            raise UsageError(
+                f"{shown(pattern)} matches no picture but folders, such as {shown(folders[0])}: add /** for what lies "
+                "in them"
+            )
         raise UsageError(_no_match(pattern, others))
     return pictures, others
 

@@ -145,12 +145,11 @@ def _as_file(source: Source, out: Place, format: str | None) -> Job:
 def _as_folder(sources: Sequence[Source], out: Place, format: str | None) -> list[Job]:
     """The jobs when the output is a folder."""
     jobs = []
+    if format is None:
+        _check_names(sources)
     for source in sources:
         own = by_suffix(source.relative) if source.path is not None else None
         relative = source.relative
-        if own is None and format is None:
-            what = "standard input" if source.path is None else shown(source.path)
-            raise UsageError(f"cannot tell from its name which format {what} has: add --format png")
         chosen, notes = (format, ()) if format is not None or own is None else written_as(own)
         if chosen is not None and chosen != own:
             # A suffix that marks no picture is part of the name: "scan.2024" becomes "scan.2024.png".
@@ -158,6 +157,25 @@ def _as_folder(sources: Sequence[Source], out: Place, format: str | None) -> lis
             relative = relative.with_name(stem + FORMATS[chosen].suffixes[0])
         jobs.append(Job(source, out / relative, chosen, notes=notes))
     return jobs
+
+
+def _check_names(sources: Sequence[Source]) -> None:
+    """Refuse inputs whose names do not tell the formats of their outputs."""
+    if any(source.path is None for source in sources):
+        raise UsageError("cannot tell from its name which format standard input has: add --format png")
+    named = [source.path for source in sources if source.path is not None and by_suffix(source.relative) is None]
+    if len(sources) > 1 and named:
+        # A pattern that the shell has expanded, mostly.
+        raise UsageError(
+            f"cannot tell from their names which format these have: {listing(named)}; leave them out, by naming the "
+            "folder or a pattern in quotes, or add --format png if they are pictures"
+        )
+    if named and (suffix := by_other_suffix(named[0].name)):
+        raise UsageError(
+            f"{shown(named[0])}: airtool does not read {suffix[1:].upper()} files: convert it to PNG or TIFF first"
+        )
+    if named:
+        raise UsageError(f"cannot tell from its name which format {shown(named[0])} has: add --format png")
 
 
 def _check_shard(shard: Shard | None, folder: Place | None) -> None:
@@ -182,29 +200,39 @@ def _check_place(sources: Sequence[Source], jobs: Sequence[Job], out: Place) -> 
                 f"output {shown(out)} lies inside the input folder {shown(root)}, where the next run would take it for "
                 "an input: choose a place outside"
             )
-    if isinstance(out, Remote):
-        return  # the first write will tell
-    folder = out.parent if any(job.target == out for job in jobs) else out
+    if not isinstance(out, Remote):  # there the first write will tell
+        check_folder(out.parent if any(job.target == out for job in jobs) else out, "output folder")
+
+
+def check_folder(folder: Path, what: str) -> None:
+    """Find out before the work whether a folder can be made, if it is not there, and written to.
+
+    what: for the remedy. Raises UsageError where something else is in its way, AirtoolError where permission lacks.
+    """
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        raise UsageError(f"{shown(folder)} is not a folder: choose another output folder")
+        raise UsageError(f"{shown(folder)} is not a folder: choose another {what}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise AirtoolError(f"no permission to write in {shown(folder)}: choose another output folder")
+        raise AirtoolError(f"no permission to write in {shown(folder)}: choose another {what}")
 
 
 def _check_collisions(jobs: Sequence[Job]) -> None:
     """Refuse two sources with one output, and an output that is needed as a folder by another."""
     first: dict[PurePath, Job] = {}
+    pairs = []
     for job in jobs:
         if job.target is None:
             continue
         other = first.setdefault(_key(job.target), job)
         if other is not job:
-            names = listing([one.source.path or STDOUT for one in (other, job)])
-            raise UsageError(
-                f"{names} would both become {shown(job.target)}: rename one, or restore them into two folders"
-            )
+            pairs.append((other, job))
+    if pairs:
+        names = listing([one.source.path or STDOUT for one in pairs[0]])
+        what = "rename one" if len(pairs) == 1 else f"{len(pairs) - 1} more like these; rename one of each"
+        raise UsageError(
+            f"{names} would both become {shown(pairs[0][1].target or '')}: {what}, or restore them into two folders"
+        )
     for key, job in first.items():
         for parent in key.parents:
             if parent in first and job.target is not None:

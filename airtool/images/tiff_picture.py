@@ -29,6 +29,7 @@ COLOR_MAP = 320
 SUBFILE_TYPE, BITS, PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION = 254, 258, 262, 273, 274
 SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR, TILE_OFFSETS, TILE_COUNTS = 277, 278, 279, 284, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT, XMP, ICC = 338, 339, 700, 34675
+SUB_DIRECTORIES, DNG_VERSION = 330, 50706
 ASSOCIATED, UNASSOCIATED = 1, 2
 """Values of EXTRA_SAMPLES: colours stored multiplied by alpha, or not."""
 
@@ -80,6 +81,7 @@ def inspect(data: bytes) -> Container:
         raise ContainerError(CUT_SHORT) from None
     if first.lost & ESSENTIAL:
         raise ContainerError(CUT_SHORT)
+    _check_whole(data, first, header.order)
     one_frame(_pages(data, header, first), "pages")
     order = header.order
 
@@ -129,6 +131,20 @@ def inspect(data: bytes) -> Container:
         premultiplied=extra == (ASSOCIATED,) and samples == 4,
         lost=("CMYK becomes RGB",) if photometric == CMYK else (),
     )
+
+
+def _check_whole(data: bytes, first: Directory, order: Order) -> None:
+    """Refuse files whose first picture is a preview, as in raw files of most cameras: OpenCV would give that.
+
+    A lone picture that is marked as a reduced copy is all that there is, and read.
+    """
+    reduced = integers(first.entries.get(SUBFILE_TYPE), order, (0,))[0] & 1
+    raw = DNG_VERSION in first.entries or data[8:10] == b"CR"  # Adobe's DNG; Canon's CR2
+    if raw or (reduced and (first.next or SUB_DIRECTORIES in first.entries)):
+        raise ContainerError(
+            "is a raw file, or begins with a small preview as these do, and airtool does not read it: develop it to "
+            "TIFF first"
+        )
 
 
 def _times(length: int, step: int) -> int:

@@ -79,7 +79,10 @@ def test_help_costs_little_more_than_the_packages_that_print_it() -> None:
     [
         (["restore", "nowhere", "out"], "nowhere"),
         (["restore", "empty", "out"], "holds no pictures"),
-        (["restore", "in"], "IN"),
+        (["restore", "in"], "IN and OUT are both needed"),
+        (["iterate", "in", "--plan-only"], "IN and OUT are both needed"),
+        (["restore", "-dash.jpg", "in", "out"], "-dash.jpg is a file here, but its name begins as an option does"),
+        (["restore", "-dusk.jpg", "in", "out"], "No such option: -d"),
         (["restore", "in", "in/sub"], "inside the input folder"),
         (["restore", "in", "taken"], "--overwrite"),
         (["restore", "in", "out", "--method", "magic"], "unknown method 'magic'"),
@@ -98,6 +101,8 @@ def test_help_costs_little_more_than_the_packages_that_print_it() -> None:
         (["restore", "in", "out", "--dry-run", "--report", "r.json"], "leave --report out"),
         (["restore", "in", "out", "--dry-run", "--report", "-"], "leave --report out"),
         (["restore", "in", "out", "--compare", "out"], "--compare"),
+        (["restore", "in", "out", "--compare", "in/a.png/x"], "in/a.png is not a folder: choose another folder for"),
+        (["iterate", "in", "out", "--keep-steps", "in/a.png/x"], "in/a.png is not a folder: choose another folder for"),
         (["restore", "-", "-", "--report", "-"], "--report"),
         (["restore", "in", "out", "--speed", "9"], "--speed"),
         (["restor", "in", "out"], "restore"),
@@ -113,13 +118,14 @@ def test_usage_errors_are_one_line_and_exit_code_2(
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"never read")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "-dash.jpg").write_bytes(b"never read")
     monkeypatch.chdir(tmp_path)
     code, out, err = airtool(*args)
     assert (code, out) == (2, "")
     assert err.startswith("airtool: error: ")
     assert err.count("\n") == 1
     assert words in err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "in", "taken", "there"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["-dash.jpg", "empty", "in", "taken", "there"]
 
 
 def test_planning_and_dry_run_do_not_import_torch(tmp_path: Path) -> None:

@@ -171,9 +171,9 @@ def test_resume_keeps_what_the_trace_says_and_overwrite_starts_anew(
     assert status == {"c.png": ("restored", "clean"), "a.jpg": ("kept", "clean"), "b.png": ("kept", "clean")}
     assert (said["restored"], said["kept"], said["reasons"]) == (1, 2, {"clean": 3})
     before = trace.read_bytes()
-    code, _, err = iterate(folder, out, "--trace", trace, "--resume")
+    code, _, err = iterate(folder, out, "--trace", trace, "--resume", "--keep-steps", tmp_path / "steps")
     assert (code, trace.read_bytes()) == (0, before)
-    assert "nothing to do" in err
+    assert "--keep-steps and --sheet: nothing for those 3, which are not made again\nnothing to do" in err
     (out / "b.png").unlink()
     code, _, err = iterate(folder, out, "--trace", trace, "--resume", "--threshold", "0.5", "-q")
     assert (code, trace.read_bytes()) == (2, before)

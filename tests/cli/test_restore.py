@@ -14,6 +14,8 @@ import pytest
 from commandline import Run
 from PIL import Image
 
+from airtool.engine.pipeline import Pipeline
+from airtool.engine.records import Record
 from airtool.images.decode import read
 
 
@@ -272,3 +274,29 @@ def test_ctrl_c_leaves_whole_files(weights: str, tmp_path: Path) -> None:
     assert "Traceback" not in err
     said = json.loads((tmp_path / "r.json").read_text())
     assert (said["interrupted"], said["restored"]) == (True, len(written))
+
+
+def test_an_interrupted_overwrite_does_not_promise_that_resume_goes_on(
+    airtool: Run, folder: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Pipeline) -> Record:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pipeline, "_finish_next", interrupted)
+    for command in ("restore", "iterate"):
+        call = (command, folder, tmp_path / command, "--weights", weights)
+        code, _, err = airtool(*call)
+        assert (code, "of 3; go on with --resume" in err) == (130, True), err
+        code, _, err = airtool(*call, "--overwrite")
+        assert (code, "of 3; the others are as they were: --overwrite begins again" in err) == (130, True), err
+
+
+def test_a_folder_that_is_closed_to_comparisons_is_found_before_the_work(
+    airtool: Run, folder: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "locked")
+    out, look = tmp_path / "out", tmp_path / "locked" / "look"
+    code, _, err = airtool("restore", folder, out, "--weights", weights, "--compare", look)
+    assert (code, err.count("\n"), out.exists()) == (1, 1, False)
+    assert f"no permission to write in {look.parent}: choose another folder for --compare" in err

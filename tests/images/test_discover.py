@@ -110,11 +110,13 @@ def test_standard_input():
         ("missing/*.png", "matches no picture"),
         ("empty", "no pictures"),
         ("", "empty name"),
+        ("trip*", r"trip\* matches no picture but folders, such as trip1: add /\*\* for what lies"),
     ],
 )
 def test_inputs_that_mean_nothing(tmp_path, monkeypatch, text, words):
     monkeypatch.chdir(tmp_path)
-    make(tmp_path, "empty/notes.txt")
+    make(tmp_path, "empty/notes.txt", "trip1/a.png", "trip2/b.png")
+    assert relatives("trip*/**") == ["trip1/a.png", "trip2/b.png"]
     with pytest.raises(UsageError, match=words) as error:
         discover([text])
     assert "\n" not in str(error.value)

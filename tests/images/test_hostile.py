@@ -124,6 +124,28 @@ def test_samples_that_cannot_be_carried(photo):
         assert "kind of TIFF" in refusal(target.getvalue())
 
 
+@pytest.mark.parametrize("kind", ["sub-directory", "next page", "DNG", "CR2"])
+def test_the_preview_of_a_raw_file_is_not_taken_for_its_picture(photo, kind):
+    target = io.BytesIO()
+    with tifffile.TiffWriter(target) as writer:
+        version = [(50706, 1, 4, b"\1\4\0\0", True)] if kind == "DNG" else []
+        two = kind in ("sub-directory", "next page")
+        small = {"photometric": "rgb", "subfiletype": int(two), "extratags": version}
+        writer.write(photo[::4, ::4].copy(), subifds=int(kind == "sub-directory"), **small)
+        if two:
+            writer.write(photo, photometric="rgb")
+    data = target.getvalue()
+    if kind == "CR2":  # the signature lies where the directory was, which moves to the end
+        data = data[:4] + struct.pack("<I", len(data)) + b"CR\2\0" + data[12:] + data[8:]
+    assert "is a raw file, or begins with a small preview" in refusal(data)
+
+
+def test_a_lone_picture_that_is_marked_as_a_reduced_copy_is_read(photo):
+    target = io.BytesIO()
+    tifffile.imwrite(target, photo, photometric="rgb", subfiletype=1)
+    assert decode(target.getvalue(), "x").rgb.shape == photo.shape
+
+
 def chunk(kind, body):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 

@@ -54,6 +54,17 @@ def test_one_file(here):
     refused("3 pictures cannot become the one file", ["in"], "new.png")
 
 
+def test_files_of_a_pattern_that_the_shell_expanded(here):
+    for name in ("in/a.xmp", "in/b.HEIC"):
+        Path(name).write_bytes(b"x")
+    refused(r"in/b\.HEIC: airtool does not read HEIC files: convert it to PNG", ["in/b.HEIC"], "out")
+    refused(r"which format in/a\.xmp has: add --format png", ["in/a.xmp"], "out")
+    # What a shell makes of in/*.
+    everything = sorted(f"in/{name}" for name in os.listdir("in"))
+    refused(r"have: in/a\.xmp, in/b\.HEIC; leave them out, by naming the folder or a pattern", everything, "out")
+    assert len(planned(everything, "out", format="png")) == 5
+
+
 @pytest.mark.parametrize("name", ["better.gif", "better.HEIC", "sub/better.jxl", "better.nef", "better.jp2"])
 def test_a_file_that_cannot_be_written_is_no_folder(here, name):
     kind = Path(name).suffix[1:].upper()
@@ -106,7 +117,10 @@ def test_a_format_that_is_only_read_becomes_png(here):
 
 def test_collisions(here):
     Path("in/a.png").write_bytes(b"x")
-    refused(r"in/a\.jpg, in/a\.png would both become out/a\.png", ["in"], "out", format="png")
+    refused(r"in/a\.jpg, in/a\.png would both become out/a\.png: rename one,", ["in"], "out", format="png")
+    Path("in/a.webp").write_bytes(b"x")
+    refused(r"out/a\.png: 1 more like these; rename one of each,", ["in"], "out", format="png")
+    Path("in/a.webp").unlink()
     assert len(planned(["in"], "out")) == 4
     Path("in/A.JPG").write_bytes(b"x")
     refused("would both become", ["in"], "out")
