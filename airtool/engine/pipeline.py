@@ -17,7 +17,7 @@ from airtool.engine.records import Record
 from airtool.engine.tasks import Task
 from airtool.errors import PictureError, reason
 from airtool.images.encode import encode, lossy_changes
-from airtool.images.files import TakenError, write_atomic
+from airtool.images.files import NoRoomError, TakenError, write_atomic
 from airtool.images.formats import written_as
 from airtool.images.names import shown
 from airtool.images.picture import Picture
@@ -61,9 +61,10 @@ class Done:
 class Pipeline:
     """Restores tasks in order. Use as a context manager and iterate once; every picture gives one `Record`.
 
-    A picture that fails gives a record that says why, and the others are restored. Leaving the context early, by an
-    exception or Ctrl-C, drops what has not begun, lets files that are being written be finished (each appears whole
-    or not at all), and adds them to `records`.
+    A picture that fails gives a record that says why, and the others are restored; once the disk is full, those that
+    were not read yet fail at once, as nothing that the network made of them could be kept. Leaving the context early,
+    by an exception or Ctrl-C, drops what has not begun, lets files that are being written be finished (each appears
+    whole or not at all), and adds them to `records`.
 
     quality: for lossy formats, 1 to 100; None: the format's default. overwrite: replace existing outputs.
     workers: threads that read, and as many that encode and write. journal: lists what is written, for ``--resume``.
@@ -91,6 +92,7 @@ class Pipeline:
         self._reader = reader or Reader()
         self._limit = PIXELS_AHEAD.get(session.device.type, PIXELS_AHEAD["cpu"])
         self._in_flight = 0
+        self._no_room = False
         self._waiting = deque(tasks)
         self._reading: deque[tuple[Task, int, Future[Opened]]] = deque()
         self._writing: deque[tuple[int, Future[Record]]] = deque()
@@ -141,7 +143,17 @@ class Pipeline:
             self._in_flight += pixels
             # Standard input is read here: a thread blocked on it could not be stopped by Ctrl-C.
             data = self._reader.load_stream(sys.stdin.buffer) if task.job.source.path is None else None
-            self._reading.append((task, pixels, self._readers.submit(_open, task, data, self._reader)))
+            self._reading.append((task, pixels, self._readers.submit(self._open, task, data)))
+
+    def _open(self, task: Task, data: bytes | None) -> Opened:
+        """Read one picture; runs in a thread."""
+        path = task.job.source.path
+        if self._no_room:
+            raise PictureError(f"{shown(task.name)}: not begun, as the disk is full: free some space, then --resume")
+        content = self._reader.load(path) if path is not None else data or b""
+        picture = self._reader.decode(content, task.name if path is None else str(path))
+        digest = hashlib.sha256(content).hexdigest()
+        return Opened(picture, digest, None if task.comparison is None else half(picture.rgb))
 
     def _restore_next(self) -> None:
         """Send the oldest picture through the network and hand it to a writer."""
@@ -183,6 +195,7 @@ class Pipeline:
         try:
             record = self._write(task, done)
         except Exception as error:
+            self._no_room = self._no_room or isinstance(error, NoRoomError)
             record = failure(task, error)
         saving.set_result(record)
 
@@ -237,15 +250,6 @@ class Pipeline:
                 raise
             return False
         return True
-
-
-def _open(task: Task, data: bytes | None, reader: Reader) -> Opened:
-    """Read one picture; runs in a thread."""
-    path = task.job.source.path
-    content = reader.load(path) if path is not None else data or b""
-    picture = reader.decode(content, task.name if path is None else str(path))
-    digest = hashlib.sha256(content).hexdigest()
-    return Opened(picture, digest, None if task.comparison is None else half(picture.rgb))
 
 
 def failure(task: Task, error: Exception) -> Record:

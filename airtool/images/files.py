@@ -50,6 +50,10 @@ class TakenError(PictureError):
     """A file may not be written because there is one of that name already."""
 
 
+class NoRoomError(PictureError):
+    """A file cannot be written because the disk is full or a quota used up, as it will be for the next one."""
+
+
 def write_atomic(path: Place, data: bytes, overwrite: bool) -> None:
     """Write `data` to `path` completely or not at all, creating missing folders.
 
@@ -58,8 +62,8 @@ def write_atomic(path: Place, data: bytes, overwrite: bool) -> None:
     With `overwrite` an existing file is replaced. Without, a file that is already there, even one that appeared a
     moment ago, stays untouched. Where `path` is a link, the link counts as the file: nothing is written through it.
     What of this a store can promise: `airtool.images.stores.write`.
-    Raises TakenError when the file exists and `overwrite` is False, and PictureError when the operating system refuses
-    (permission, disk full, name too long...): one line with the path and the remedy.
+    Raises TakenError when the file exists and `overwrite` is False, NoRoomError when the disk is full, and PictureError
+    when the operating system refuses otherwise (permission, name too long...): one line with the path and the remedy.
     """
     if isinstance(path, Remote):
         if not write(path, data, overwrite):
@@ -76,7 +80,8 @@ def write_atomic(path: Place, data: bytes, overwrite: bool) -> None:
         sync_folder(path.parent)
     except OSError as error:
         reason = REASONS.get(error.errno or 0, f"{error.strerror or error}: choose another output folder")
-        raise PictureError(f"cannot write {shown(path)}: {reason}") from error
+        kind = NoRoomError if error.errno in (errno.ENOSPC, errno.EDQUOT) else PictureError
+        raise kind(f"cannot write {shown(path)}: {reason}") from error
 
 
 def is_no_file(path: Path) -> bool:

@@ -1,5 +1,7 @@
 """A batch: the same bytes in any order, one bad picture stops nothing, and nothing is half-written."""
 
+import errno
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,6 @@ from airtool.images.discover import discover
 from airtool.images.encode import encode
 from airtool.images.picture import Metadata, Picture
 from airtool.images.plan import plan
-from airtool.images.reader import Reader
 from airtool.methods.base import Request
 
 
@@ -142,6 +143,31 @@ def test_full_disk_fails_the_picture(folder: Path, tmp_path: Path, monkeypatch: 
     assert contents(tmp_path / "out") == {}
 
 
+def test_once_the_disk_is_full_the_network_rests(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrote = threading.Event()
+
+    def full(_descriptor: int) -> None:
+        wrote.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def hook(_pictures: Tensor, _request: Request) -> None:
+        # From the second picture on the first one's failure to be written is known.
+        if len(method.shapes) > 1:
+            assert wrote.wait(60)
+
+    monkeypatch.setattr("airtool.images.files.os.fsync", full)
+    method = FakeMethod(hook=hook)
+    many = [task for _ in range(5) for task in tasks(folder, tmp_path / "out")]
+    with Pipeline(session(method), many, overwrite=True, workers=1) as pipeline:
+        records = list(pipeline)
+    assert [record.status for record in records] == ["failed"] * len(many)
+    # Those that were being read meanwhile still went through.
+    assert len(method.shapes) < 12
+    assert "cannot write" in (records[0].message or "")
+    last = records[-1]
+    assert last.message == f"{last.source}: not begun, as the disk is full: free some space, then --resume"
+
+
 def test_interrupt_leaves_whole_files_and_tells_how_many(folder: Path, tmp_path: Path) -> None:
     def hook(pictures: Tensor, request: Request) -> None:
         if len(method.shapes) == 4:
@@ -161,14 +187,14 @@ def test_interrupt_leaves_whole_files_and_tells_how_many(folder: Path, tmp_path:
 
 def test_few_pictures_are_in_memory_at_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened, most = 0, 0
-    original = module._open
+    original = Pipeline._open
 
-    def counting(task: Task, content: bytes | None, reader: Reader) -> module.Opened:
+    def counting(pipeline: Pipeline, task: Task, content: bytes | None) -> module.Opened:
         nonlocal opened
         opened += 1
-        return original(task, content, reader)
+        return original(pipeline, task, content)
 
-    monkeypatch.setattr(module, "_open", counting)
+    monkeypatch.setattr(Pipeline, "_open", counting)
     monkeypatch.setattr(module, "PIXELS_AHEAD", {"cpu": 5000})
 
     def hook(pictures: Tensor, request: Request) -> None:
