@@ -85,6 +85,8 @@ def test_help_starts_within_half_a_second_of_python() -> None:
         (["restore", "in", "out", "--dry-run", "--report", "r.json"], "leave --report out"),
         (["restore", "in", "out", "--dry-run", "--report", "-"], "leave --report out"),
         (["restore", "in", "out", "--compare", "out"], "--compare"),
+        (["restore", "in", "out", "--compare", "OUT"], "is also the output folder"),
+        (["restore", "in/a.png", "A.PNG.JPG", "--compare", "."], "a.png.jpg is also an input or output"),
         (["restore", "-", "-", "--report", "-"], "--report"),
         (["restore", "in", "out", "--speed", "9"], "--speed"),
         (["restor", "in", "out"], "restore"),
