@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import skimage
@@ -44,6 +45,26 @@ def reference_folder() -> Path:
     if not (folder / "vectors").is_dir():
         pytest.skip("reference vectors are not here: set AIRTOOL_REFERENCE to their folder")
     return folder
+
+
+@pytest.fixture
+def blind_to_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders and files are found in whatever letters, as macOS and Windows do; names stay as they are typed."""
+    stat = os.stat
+
+    def spelt(path: str) -> str:
+        above, name = os.path.split(path)
+        above = above if above in ("", "/") else spelt(above)
+        there = os.listdir(above or ".") if os.path.isdir(above or ".") else []
+        return os.path.join(above, next((each for each in there if each.casefold() == name.casefold()), name))
+
+    def blind(path: str | Path | int, **how: Any) -> os.stat_result:
+        try:
+            return stat(path, **how)
+        except FileNotFoundError:
+            return stat(spelt(str(path)), **how)
+
+    monkeypatch.setattr(os, "stat", blind)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from airtool.images.places import check_links
 from airtool.images.plan import plan
 from airtool.images.reader import Reader
 from airtool.images.remote import local
+from airtool.images.stores import lies_in
 from airtool.metrics.protocols import Pixels
 from airtool.reports.record import Question, Treatment
 from airtool.reports.writers import plain
@@ -45,7 +46,7 @@ def plan_kept(pairs: Sequence[Pair], folder: str) -> dict[str, Path]:
         raise UsageError("--keep takes a folder, not standard output: name one")
     planned = plan([pair.degraded for pair in pairs], folder, format="png", existing="resume")
     for root in {pair.ground_truth.root for pair in pairs} - {None}:
-        if root is not None and Path(folder).resolve().is_relative_to(local(root).resolve()):
+        if root is not None and lies_in(Path(folder), local(root)):
             raise UsageError(f"--keep {shown(folder)} lies inside the ground truths {shown(root)}: name another folder")
     targets = {job.source: job.target for job in (*planned.jobs, *planned.skipped)}
     check_links(Path(folder), targets.values())

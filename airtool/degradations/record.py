@@ -21,11 +21,17 @@ FILE_NAME = "degradations.json"
 
 
 def output_name(target: Place | None, folder: Path | None) -> str:
-    """How the record calls an output: its path from the record's folder with `/`, or "-" for standard output."""
+    """How the record calls an output: its path from the record's folder with `/`, or "-" for standard output.
+
+    Its whole path where there is none from the one to the other, as between two drives of Windows.
+    """
     if target is None:
         return "-"
     target = local(target)
-    return Path(os.path.relpath(target, folder)).as_posix() if folder is not None else target.as_posix()
+    try:
+        return Path(os.path.relpath(target, folder)).as_posix() if folder is not None else target.as_posix()
+    except ValueError:
+        return Path(os.path.abspath(target)).as_posix()
 
 
 def read_earlier(path: Path) -> dict[str, dict[str, Any]]:

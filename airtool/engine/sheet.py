@@ -16,8 +16,9 @@ from airtool.images.formats import by_suffix, missing_encoder
 from airtool.images.names import listing, shown
 from airtool.images.opencv import cv2
 from airtool.images.picture import Metadata, Picture
-from airtool.images.plan import Job
+from airtool.images.plan import Job, folded_identity
 from airtool.images.remote import local
+from airtool.images.stores import lies_in
 
 ROWS = 40
 """Pictures on one sheet; further ones go to further sheets."""
@@ -80,11 +81,11 @@ def plan_sheets(target: str, jobs: Sequence[Job], taken: Sequence[Path], replace
     count = max(1, -(-len(jobs) // ROWS))
     sheets = [path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, count + 1))]
     for root in {job.source.root for job in jobs} - {None}:
-        if root is not None and path.parent.resolve().is_relative_to(local(root).resolve()):
+        if root is not None and lies_in(path.parent, local(root)):
             raise UsageError(f"--sheet {shown(target)} lies inside the input folder {shown(root)}: name another place")
-    used = {os.path.realpath(each) for each in taken}
-    used |= {os.path.realpath(local(job.source.path)) for job in jobs if job.source.path is not None}
-    if both := [sheet for sheet in sheets if os.path.realpath(sheet) in used]:
+    used = {folded_identity(each) for each in taken}
+    used |= {folded_identity(local(job.source.path)) for job in jobs if job.source.path is not None}
+    if both := [sheet for sheet in sheets if folded_identity(sheet) in used]:
         raise UsageError(f"--sheet: {listing(both)} is also an input or output: name another file")
     if folders := [sheet for sheet in sheets if sheet.is_dir()]:
         raise UsageError(f"--sheet: {listing(folders)} is a folder: name a file")

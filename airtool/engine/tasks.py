@@ -7,9 +7,9 @@ from pathlib import Path
 from airtool.errors import UsageError
 from airtool.images.names import listing, shown
 from airtool.images.places import check_links
-from airtool.images.plan import Job, check_folder
+from airtool.images.plan import Job, check_folder, folded_identity
 from airtool.images.remote import Place, Remote, check_writable, place
-from airtool.images.stores import identity, kind, lies_in, taken
+from airtool.images.stores import kind, lies_in, taken
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ def beside(
         raise UsageError(f"{option} {shown(base)} is a file: name a folder")
     if isinstance(base, Path) and jobs:
         check_folder(base, f"folder for {option}")
-    if identity(base) == identity(place(out)):
+    if folded_identity(base) == folded_identity(place(out)):
         raise UsageError(f"{option} {shown(base)} is also the output folder: name another one")
     for root in dict.fromkeys(job.source.root for job in jobs):
         if root is not None and lies_in(base, root):
             raise UsageError(f"{option} {shown(base)} lies inside the input folder {shown(root)}: name another one")
-    others = {identity(job.source.path) for job in jobs if job.source.path is not None}
-    others |= {identity(job.target) for job in jobs if job.target is not None}
+    others = {folded_identity(job.source.path) for job in jobs if job.source.path is not None}
+    others |= {folded_identity(job.target) for job in jobs if job.target is not None}
     planned: list[dict[str, Place]] = []
     targets: set[Place] = set()
     for job in jobs:
@@ -94,7 +94,7 @@ def beside(
         for target in files.values():
             if target in targets:
                 raise UsageError(f"two inputs are called {shown(job.source.relative)}: use {option} in two runs")
-            if identity(target) in others:
+            if folded_identity(target) in others:
                 raise UsageError(f"{option}: {shown(target)} is also an input or output: name another folder")
             targets.add(target)
         planned.append(files)

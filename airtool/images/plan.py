@@ -271,6 +271,12 @@ def _key(path: Place) -> PurePath:
     return PurePath(_folded(name))
 
 
+def folded_identity(path: Place) -> tuple[object, str]:
+    """As `airtool.images.stores.identity`, and equal for what `_key` takes for one."""
+    store, resolved = identity(path)
+    return store, _folded(str(resolved))
+
+
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 

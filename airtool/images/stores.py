@@ -66,11 +66,24 @@ def identity(of: Place) -> tuple[Any, PurePath]:
 
 
 def lies_in(inner: Place, folder: Place) -> bool:
-    """Whether a place is the folder, or lies below it."""
+    """Whether a place is the folder, or lies below it, by whatever name.
+
+    A folder may have further names beside links: in other letters where case does not count, or mounted twice.
+    """
     if isinstance(inner, Path) != isinstance(folder, Path):
         return False
     (store, path), (other, base) = identity(inner), identity(folder)
-    return store == other and path.is_relative_to(base)
+    if store != other or path.is_relative_to(base):
+        return store == other
+    return isinstance(folder, Path) and any(_same(each, base) for each in (path, *path.parents))
+
+
+def _same(path: PurePath, other: PurePath) -> bool:
+    """Whether two local paths lead to one file or folder; False where one of them leads nowhere."""
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return False
 
 
 def kind(of: Remote) -> Literal["file", "folder"] | None:

@@ -124,6 +124,13 @@ def test_kept_pictures_are_what_is_measured(folders: tuple[Path, Path], tmp_path
     }
 
 
+@pytest.mark.usefixtures("blind_to_case")
+def test_kept_pictures_stay_out_of_ground_truths_however_spelt(folders: tuple[Path, Path]) -> None:
+    lq, gt = folders
+    with pytest.raises(UsageError, match="lies inside the ground truths"):
+        plan_kept(task_of_pairs(str(lq), str(gt)).pairs, str(gt.with_name(gt.name.upper()) / "new"))
+
+
 def test_kept_pictures_replace_nothing_and_mix_with_nothing(folders: tuple[Path, Path], tmp_path: Path) -> None:
     lq, gt = folders
     task, kept = task_of_pairs(str(lq), str(gt)), tmp_path / "kept"

@@ -103,6 +103,8 @@ def test_help_costs_little_more_than_the_packages_that_print_it() -> None:
         (["restore", "in", "out", "--compare", "out"], "--compare"),
         (["restore", "in", "out", "--compare", "in/a.png/x"], "in/a.png is not a folder: choose another folder for"),
         (["iterate", "in", "out", "--keep-steps", "in/a.png/x"], "in/a.png is not a folder: choose another folder for"),
+        (["restore", "in", "out", "--compare", "OUT"], "is also the output folder"),
+        (["restore", "in/a.png", "A.PNG.JPG", "--compare", "."], "a.png.jpg is also an input or output"),
         (["restore", "-", "-", "--report", "-"], "--report"),
         (["restore", "in", "out", "--speed", "9"], "--speed"),
         (["restor", "in", "out"], "restore"),

@@ -211,6 +211,20 @@ def test_torch_is_never_imported(folder, tmp_path):
     assert run.returncode == 0, run.stderr.decode()
 
 
+def test_a_record_on_another_drive(folder, tmp_path, monkeypatch):
+    def relpath(path, start):
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")  # what Windows says
+
+    monkeypatch.setattr(os.path, "relpath", relpath)
+    out, record = tmp_path / "out", tmp_path / "record.json"
+    command = ["degrade", str(folder), str(out), "--with", "noise:20", "--record", str(record), "--quiet"]
+    names = sorted((out / name).as_posix() for name in ("a.png", "b.png", "sub/größe.png"))
+    for again in ((), ("--resume",)):
+        assert main([*command, *again]) == 0
+        assert [entry["output"] for entry in json.loads(record.read_bytes())["pictures"]] == names
+    assert main([*command[:4], "noise:30", *command[5:], "--resume"]) == 2
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a child")
 def test_ctrl_c_leaves_whole_pictures_and_a_record_of_them(photo, tmp_path):
     large = save(tmp_path / "in" / "00.png", cv2.resize(photo, (900, 600)))

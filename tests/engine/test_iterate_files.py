@@ -177,6 +177,7 @@ def test_sheets_that_cannot_be(folder: Path, tmp_path: Path) -> None:
         ("in/sheet.png", "inside the input folder"),
         ("there.png", "already there"),
         ("out.png", "also an input or output"),
+        ("OUT.png", "also an input or output"),
     ):
         with pytest.raises(UsageError, match=words):
             plan_sheets(str(tmp_path / target), jobs, [tmp_path / "out.png"], replace=False)

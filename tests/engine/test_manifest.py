@@ -25,7 +25,12 @@ def add(journal: Journal, path: Path, digest: str = "of the output") -> None:
     journal.add(path, digest, 7, "of the input")
 
 
-def test_what_runs_write_down_is_read_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("posix", [True, False])
+def test_what_runs_write_down_is_read_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, posix: bool) -> None:
+    if not posix:  # Windows opens no folders, and knows no O_DIRECTORY and the like
+        monkeypatch.setattr(os, "supports_dir_fd", set())
+        for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK"):
+            monkeypatch.delattr(os, name)
     names = ["a.png", "tür/ü.png", "new\nline.png", os.fsdecode(b"\xff.png")]
     with Journal(tmp_path, ONE) as first, Journal(tmp_path, OTHER) as second:
         assert not (tmp_path / ".airtool").exists()

@@ -149,6 +149,13 @@ def test_output_inside_input(here, out):
     refused("inside the input folder in", ["in/**/*.jpg"], out, existing="overwrite")
 
 
+@pytest.mark.usefixtures("blind_to_case")
+def test_output_inside_an_input_that_is_spelt_otherwise(here):
+    for out in ("IN", "In/out", "in/SUB/new"):
+        refused("inside the input folder in", ["in"], out, format="png")
+    assert len(planned(["in"], "INS/out")) == 3
+
+
 def test_output_beside_single_files_is_fine(here):
     assert planned(["in/a.jpg"], "in/out") == [("in/out/a.jpg", "jpeg")]
 
