@@ -99,6 +99,8 @@ def import_official(
         raise UsageError(f"{output}: the name must end in .safetensors")
     if os.path.lexists(output) and not overwrite:
         raise UsageError(f"{output} is already there: pass --overwrite to replace it")
+    if output.exists() and official.exists() and output.samefile(official):
+        raise UsageError(f"{output} is the checkpoint itself: name another file for the converted weights")
     from airtool.methods.bounded import bounded
     from airtool.methods.official import read_checkpoint
     from airtool.methods.weights import sha256_of, write_weights

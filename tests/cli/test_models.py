@@ -107,6 +107,10 @@ def test_import_an_official_checkpoint_and_use_it(airtool: Run, folder: Path, tm
     assert airtool(*args, "--overwrite")[0] == 0
     code, _, err = airtool("restore", folder, tmp_path / "out", "--weights", imported, "-q")
     assert code == 0, err
+    written = imported.read_bytes()
+    code, _, err = airtool("models", "import", imported, imported, "--variant", "published", "--overwrite")
+    assert (code, imported.read_bytes()) == (2, written)
+    assert "is the checkpoint itself" in err
     del state["module.restoration_net.extractor.bias"]
     torch.save(state, tmp_path / "official.pth")
     code, _, err = airtool(*args, "--overwrite")
