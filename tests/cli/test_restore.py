@@ -288,7 +288,7 @@ def test_an_interrupted_overwrite_does_not_promise_that_resume_goes_on(
         code, _, err = airtool(*call)
         assert (code, "of 3; go on with --resume" in err) == (130, True), err
         code, _, err = airtool(*call, "--overwrite")
-        assert (code, "of 3; the others are as they were: --overwrite begins again" in err) == (130, True), err
+        assert (code, "of 3; the others are as they were; --overwrite begins again" in err) == (130, True), err
 
 
 def test_a_folder_that_is_closed_to_comparisons_is_found_before_the_work(
