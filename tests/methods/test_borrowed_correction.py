@@ -33,7 +33,7 @@ def correction() -> Corrector:
 
 @torch.no_grad()
 def test_dfpir_begins_with_the_corrections_encoder_and_decoder(correction: Corrector) -> None:
-    objective = DFPIRMethod.objective(replace(PRESETS["small"], **SMALL), {})
+    objective = DFPIRMethod.objective(replace(PRESETS["small-single"], **SMALL), {})
     given = objective.translated("autodir", {f"corrector.{key}": each for key, each in correction.state_dict().items()})
     own = objective.exported(objective.state_dict())
     assert own.keys() - given.keys() == {key for key in own if key.startswith(PERTURBATIONS)}
@@ -73,11 +73,14 @@ def test_ndr_begins_as_the_correction(correction: Corrector) -> None:
 
 
 def test_the_embedded_correction_fits_the_small_preset() -> None:
-    objective = DFPIRMethod.objective(PRESETS["small"], {})
-    own = objective.exported(objective.state_dict())
-    given = objective.translated("autodir", read_weights(embedded_path("autodir", "small")).tensors)
-    assert len(given) > 280
-    assert {key: own[key].shape for key in given} == {key: tensor.shape for key, tensor in given.items()}
+    theirs = read_weights(embedded_path("autodir", "small")).tensors
+    for settings, start, source in (({}, "", "corrector"), ({"stage": "fine"}, "fine.", "fine_corrector")):
+        objective = DFPIRMethod.objective(PRESETS["small"], settings)
+        own, given = objective.exported(objective.state_dict()), objective.translated("autodir", theirs)
+        assert len(given) > 280
+        assert all(key.startswith(start) for key in given)
+        assert {key: own[key].shape for key in given} == {key: tensor.shape for key, tensor in given.items()}
+        assert torch.equal(given[f"{start}latent.0.conv1.weight"], theirs[f"{source}.latent.0.conv1.weight"])
 
 
 @torch.no_grad()

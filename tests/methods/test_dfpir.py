@@ -17,11 +17,19 @@ from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
 from airtool.methods.dfpir.objective import DFPIRObjective, DFPIRSettings
 from airtool.methods.dfpir.official import PERTURBATIONS, layout
 from airtool.methods.dfpir.perturbation import PerturbationBlock, SelectiveAttention, keys_kept, random_orders
-from airtool.methods.dfpir.prompts import DEFAULT_SIGMA, LABELS, PAPER_LABELS, UNKNOWN, find_label, training_label
+from airtool.methods.dfpir.prompts import (
+    DEFAULT_SIGMA,
+    FINE_LABELS,
+    LABELS,
+    PAPER_LABELS,
+    UNKNOWN,
+    find_label,
+    training_label,
+)
 from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.objective import Batch
 from airtool.methods.weights import read_weights, write_weights
-from airtool.training.recipe import load_recipe
+from airtool.training.recipe import load_recipe, shipped
 
 TINY = DFPIRConfig(dim=8, blocks=(1, 1, 1, 1), refinement_blocks=1, block="nafnet", labels=LABELS)
 
@@ -106,7 +114,8 @@ def test_every_preset_has_its_own_network(name: str) -> None:
         keys = set(DFPIRNet(other).state_dict())
     assert all(f"{block}.select_attn.temperature" in keys for block in PERTURBATIONS) == other.selective
     assert all(f"{block}.order" in keys for block in PERTURBATIONS) == (other.perturbation == "shuffle")
-    if name.startswith("small-"):
+    assert any(key.startswith("fine.") for key in keys) == bool(other.fine_labels)
+    if name.startswith("small-") and not name.endswith("single"):
         # The same weights, as far as there are the same: another result.
         first, second = PerturbationBlock(16, 1, 3, "shuffle", small.gamma), _block_of(other)
         second.load_state_dict(first.state_dict(), strict=False)
@@ -274,10 +283,63 @@ def test_loss_and_identity_start() -> None:
     DFPIRNet(TINY).load_state_dict(objective.exported(objective.state_dict()), strict=True)
 
 
-@pytest.mark.parametrize("settings", [{"loss": "l2"}, {"unknown_share": 1.5}, {"stranger": 1}])
+@pytest.mark.parametrize("settings", [{"loss": "l2"}, {"unknown_share": 1.5}, {"stage": "last"}, {"stranger": 1}])
 def test_settings_that_make_no_sense(settings: dict) -> None:
     with pytest.raises(UsageError, match=r"\[objective\] of the recipe"):
         DFPIRMethod.objective(TINY, settings)
+
+
+FINE = replace(TINY, fine_labels=("noise-25", "jpeg"))
+
+
+@torch.no_grad()
+def test_the_fine_labels_have_a_network_of_their_own() -> None:
+    network = shaken(DFPIRNet(FINE)).eval()
+    alone = DFPIRNet(TINY).eval()
+    alone.load_state_dict({key: each for key, each in network.state_dict().items() if not key.startswith("fine.")})
+    x = torch.rand(3, 3, 16, 16)
+    prompts = torch.tensor([LABELS.index(label) for label in ("jpeg", "rain", "noise-25")])
+    both, first = network(x, prompts), alone(x, prompts)
+    torch.testing.assert_close(both[1], first[1])
+    assert network.fine is not None
+    torch.testing.assert_close(both[[0, 2]], network.fine(x[[0, 2]], prompts[[0, 2]]))
+    assert (both[[0, 2]] - first[[0, 2]]).abs().amax((1, 2, 3)).min() > 0.01
+    assert network(x[1:2], prompts[1:2]).shape == x[1:2].shape
+
+
+def test_the_fine_stage_begins_as_the_first_network_and_trains_the_second_alone() -> None:
+    objective = DFPIRObjective(FINE, DFPIRSettings(stage="fine", unknown_share=0))
+    first = shaken(DFPIRNet(TINY)).state_dict()
+    begun = objective.translated("dfpir", first)
+    # Its further block changes nothing until it is learned.
+    assert not objective.network.load_state_dict(begun, strict=False).unexpected_keys
+    x = torch.rand(2, 3, 16, 16)
+    batch = Batch(x, x * 0.9, ("photo-noise", "jpeg:30"))
+    with pytest.raises(UsageError, match="'fine' is not for 'photo-noise'"):
+        objective(batch, 0)
+    batch = replace(batch, labels=("noise:22", "jpeg:30"))
+    expected = DFPIRObjective(TINY, DFPIRSettings(unknown_share=0))
+    expected.network.load_state_dict(first)
+    torch.testing.assert_close(objective(batch, 0)["loss"], expected(batch, 0)["loss"])
+    objective(batch, 0)["loss"].backward()
+    learned = {name for name, parameter in objective.network.named_parameters() if parameter.grad is not None}
+    assert learned
+    assert all(name.startswith("fine.") for name in learned)
+    trained = objective.exported(objective.state_dict())
+    assert objective.translated("dfpir", trained).keys() == trained.keys()
+    with pytest.raises(UsageError, match="fine_labels"):
+        DFPIRMethod.objective(TINY, {"stage": "fine"})
+    with pytest.raises(ValueError, match="'blurr'"):
+        replace(TINY, fine_labels=("blurr",))
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("dfpir-")])
+def test_only_the_fine_stages_have_the_second_network(name: str) -> None:
+    """One that an earlier stage left as it began would answer for noise, and the fine stage would begin with it."""
+    recipe = load_recipe(name)
+    assert bool(PRESETS[recipe.preset].fine_labels) == (recipe.objective.get("stage") == "fine")
+    if recipe.objective.get("stage") == "fine":
+        assert {training_label(kind, LABELS) for kind in recipe.mix} <= set(FINE_LABELS)
 
 
 def test_the_backbone_of_ndr_arrives() -> None:
@@ -291,7 +353,7 @@ def test_the_backbone_of_ndr_arrives() -> None:
     missing = {key for key in expected if key not in found}
     assert missing == {key for key in expected if key.startswith(PERTURBATIONS)}
     assert all(found[key].shape == expected[key].shape for key in found)
-    assert objective.translated("dfpir", found) is found
+    assert objective.translated("dfpir", found) == found
 
     network = objective.network
     network.load_state_dict(expected | found)

@@ -14,21 +14,22 @@ from airtool.methods.dfpir import FACTS
 from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
 from airtool.methods.dfpir.objective import DFPIRObjective, DFPIRSettings
 from airtool.methods.dfpir.official import convert
-from airtool.methods.dfpir.prompts import LABELS, UNKNOWN, as_request, asked_label
+from airtool.methods.dfpir.prompts import FINE_LABELS, LABELS, UNKNOWN, as_request, asked_label
 
-SMALL = DFPIRConfig(dim=16, blocks=(1, 2, 3, 4), refinement_blocks=1, block="nafnet", labels=LABELS)
+SINGLE = DFPIRConfig(dim=16, blocks=(1, 2, 3, 4), refinement_blocks=1, block="nafnet", labels=LABELS)
 
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "attention": {"perturbation": "attention"},
     "no-caapm": {"selective": False},
     **{f"gamma-{gamma}": {"gamma": gamma} for gamma in (0.5, 0.6, 0.7, 0.8, 1.0)},
 }
-"""What the paper's Table 3 varies, at the size of `SMALL`, for recipes to name: "small-attention" and so on."""
+"""What the paper's Table 3 varies, at the size of `SINGLE`, for recipes to name: "small-attention" and so on."""
 
 PRESETS = {
-    "small": SMALL,
+    "small": replace(SINGLE, fine_labels=FINE_LABELS),
+    "small-single": SINGLE,  # before the stage that adds the second network
     "paper": DFPIRConfig(),
-    **{f"small-{name}": replace(SMALL, **change) for name, change in ABLATIONS.items()},
+    **{f"small-{name}": replace(SINGLE, **change) for name, change in ABLATIONS.items()},
 }
 
 

@@ -6,8 +6,9 @@ encoder and an MLP, of which only the order of the results is used, so the MLP r
 initialised: each prompt stands for one fixed order of channels a level. This network keeps those orders alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 
 from airtool.methods.dfpir.perturbation import Perturbation, PerturbationBlock
@@ -51,6 +52,12 @@ class DFPIRConfig:
     """Share of the keys that CAAPM keeps for each query, above 0 and at most 1, where nothing is masked."""
     labels: tuple[str, ...] = PAPER_LABELS
     """What the prompts stand for, in order: see `airtool.methods.dfpir.prompts`."""
+    fine_labels: tuple[str, ...] = ()
+    """Those of the labels that a second network, with weights of its own, restores; (): there is
+    none. In one network of the ``small`` size what is to be won in the details (a decibel of JPEG) goes under in what
+    weather, haze and darkness ask for (ten decibels)."""
+    fine_refinement_blocks: int = 2
+    """Its blocks after the decoder; all else is as in the first."""
 
     def __post_init__(self) -> None:
         if self.block not in ("restormer", "nafnet") or self.perturbation not in ("shuffle", "attention"):
@@ -61,6 +68,8 @@ class DFPIRConfig:
             raise ValueError(f"gamma must be above 0 and at most 1, not {self.gamma}")
         if not self.labels or len(set(self.labels)) < len(self.labels):
             raise ValueError("labels must be there, each once")
+        if unknown := [label for label in self.fine_labels if label not in self.labels]:
+            raise ValueError(f"fine_labels names {unknown[0]!r}, which is none of the labels")
 
 
 class PatchEmbedding(nn.Module):
@@ -113,9 +122,22 @@ class DFPIRNet(nn.Module):
         self.decoder_level1 = blocks(b1, 2 * c, h1)
         self.refinement = blocks(config.refinement_blocks, 2 * c, h1)
         self.output = nn.Conv2d(2 * c, 3, 3, padding=1, bias=bias or ndr_like)
+        self.fine: DFPIRNet | None = None
+        if config.fine_labels:
+            self.fine = DFPIRNet(replace(config, fine_labels=(), refinement_blocks=config.fine_refinement_blocks))
+            self.fine_prompts = frozenset(config.labels.index(label) for label in config.fine_labels)
 
     def forward(self, x: Tensor, prompts: Tensor) -> Tensor:
         """x: (N, 3, H, W) RGB in [0, 1]. prompts: (N,) int64, indices into the config's labels."""
+        if self.fine is None:
+            return self.alone(x, prompts)
+        chosen = [self.fine if number in self.fine_prompts else self for number in prompts.tolist()]
+        if len(set(chosen)) == 1:
+            return chosen[0].alone(x, prompts)
+        return torch.cat([net.alone(x[[row]], prompts[[row]]) for row, net in enumerate(chosen)])
+
+    def alone(self, x: Tensor, prompts: Tensor) -> Tensor:
+        """As `forward`, but by the first network whatever the prompts."""
         # The encoder goes on from the unperturbed features: only what the decoder receives is perturbed.
         e1 = self.encoder_level1(self.patch_embed(x))
         e2 = self.encoder_level2(self.down1_2(e1))

@@ -21,8 +21,14 @@ LABELS = (
 )
 """What our own training adds; the last line later than the rest: an order of channels belongs to a place."""
 
+FINE_LABELS = ("noise-15", "noise-25", "noise-50", "motion-blur", "defocus", "jpeg", "camera-noise", "downsample")
+"""Those of `LABELS` that lie in a picture's details, not in its scene."""
+
 DEFAULT_SIGMA = 25.0
 """Noise that is asked for without a number, as elsewhere in airtool."""
+
+KIN = {"photo-noise": "camera-noise"}
+"""Degradations that share the label of another one."""
 
 _GRADED = "noise-"
 
@@ -30,12 +36,14 @@ _GRADED = "noise-"
 def find_label(request: str, labels: Sequence[str]) -> str | None:
     """The label that "name" or "name:amount" means; None when there is none for it, or several are joined by ",".
 
-    Noise goes to the label with the nearest sigma, where the border between two is their geometric middle. Other
-    amounts make no difference. Raises UsageError for a sigma that is not a number of at least 0.
+    Noise goes to the label with the nearest sigma, where the border between two is their geometric middle, and the
+    noise of photographs to that of cameras. Other amounts make no difference. Raises UsageError for a sigma that is
+    not a number of at least 0.
     """
     name, _, amount = request.partition(":")
     if "," in request:
         return None
+    name = KIN.get(name, name)
     if name in labels:
         return name
     if name != "noise":
