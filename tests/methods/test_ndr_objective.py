@@ -6,9 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from airtool.errors import UsageError
+from airtool.methods.ndr.method import PRESETS, NDRMethod
 from airtool.methods.ndr.network import NDRConfig
-from airtool.methods.ndr.objective import NDRObjective, NDRSettings
+from airtool.methods.ndr.objective import NDRObjective, NDRSettings, is_fine
 from airtool.methods.objective import Batch
+from airtool.methods.weights import embedded_path, read_weights
+from airtool.training.recipe import load_recipe, shipped
 
 SIZES = NDRConfig(dim=8, blocks=(1, 1, 1, 1), refinement_blocks=1, block="nafnet", residual=True, degrad_dim=8, rank=2)
 CLEAN = torch.full((2, 3, 16, 16), 0.5)
@@ -57,7 +61,115 @@ def test_a_network_that_recognises_nothing_is_the_backbone_alone() -> None:
     assert own < all_keys
 
 
-@pytest.mark.parametrize("settings", [{"loss": "l2"}, {"floor": []}, {"floor": [[0, 0.0]]}, {"degradation_every": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"loss": "l2"}, {"floor": []}, {"floor": [[0, 0.0]]}, {"degradation_every": 0}, {"stage": "last"}]
+)
 def test_settings_that_make_no_sense(settings: dict) -> None:
     with pytest.raises(ValueError, match="must be"):
         NDRSettings(**settings)
+
+
+# The second network
+
+FINE = replace(SIZES, fine=True)
+
+
+@torch.no_grad()
+def shaken(objective: NDRObjective) -> NDRObjective:
+    for parameter in objective.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.05)
+    return objective.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("bias", "parts"), [(-50.0, "first"), (50.0, "fine"), (0.0, "both")])
+def test_what_is_recognised_chooses_between_the_two_networks(bias: float, parts: str) -> None:
+    network = shaken(NDRObjective(FINE, NDRSettings())).both.restoration_net
+    assert network.fine is not None
+    network.fine_share.last.weight.mul_(0.01)
+    network.fine_share.last.bias.fill_(bias)
+    x = torch.rand(2, 3, 16, 24)
+    first, recognised = network.restore_and_recognise(x)
+    share = network.fine_share(recognised)
+    second = network.fine(x)
+    assert (first - second).abs().max() > 0.01
+    expected = {"first": first, "fine": second, "both": first + share * (second - first)}[parts]
+    assert ((share > 0) & (share < 1)).all() == (parts == "both")
+    torch.testing.assert_close(network(x), expected)
+    # A picture's result hangs on no other one.
+    torch.testing.assert_close(network(x)[:1], network(x[:1]))
+
+
+def test_the_fine_stage_begins_as_the_first_network_and_trains_the_second_alone() -> None:
+    first = shaken(NDRObjective(SIZES, NDRSettings()))
+    objective = NDRObjective(FINE, NDRSettings(stage="fine"))
+    network = objective.both.restoration_net
+    begun = objective.translated("ndr", first.exported(first.state_dict()))
+    loaded = network.load_state_dict(begun, strict=False)
+    assert not loaded.unexpected_keys
+    assert {key.partition(".")[0] for key in loaded.missing_keys} == {"fine", "fine_share"}
+    # Its further block changes nothing until it is learned.
+    assert all(key.startswith(("fine.refinement.1.", "fine_share.")) for key in loaded.missing_keys)
+    torch.testing.assert_close(objective.restore(DEGRADED, BATCH.labels), first.restore(DEGRADED, BATCH.labels))
+    objective(BATCH, 0)["loss"].backward()
+    assert learned(objective) == {"fine"}
+    assert objective.translated("ndr", objective.exported(objective.state_dict())).keys() == network.state_dict().keys()
+    for label in ("clean", "rain:0.4", "noise:25,rain:0.4", "my own pairs"):
+        with pytest.raises(UsageError, match=f"'fine' is not for '{label}'"):
+            objective(replace(BATCH, labels=("noise:25", label)), 0)
+
+
+def learned(objective: NDRObjective) -> set[str]:
+    names = {name for name, parameter in objective.both.named_parameters() if parameter.grad is not None}
+    return {name.removeprefix("restoration_net.").partition(".")[0] for name in names}
+
+
+def test_the_share_learns_to_tell_details_from_scenes() -> None:
+    torch.manual_seed(3)
+    objective = shaken(NDRObjective(FINE, NDRSettings(stage="share")))
+    noisy, veiled = CLEAN + torch.randn_like(CLEAN) * 0.1, CLEAN * 0.3 + 0.6
+    batch = Batch(
+        torch.cat([noisy, veiled]), torch.cat([CLEAN, CLEAN]), ("noise:25", "photo-noise:1", "haze:0.6", "clean")
+    )
+    first = objective(batch, 0)["loss"]
+    optimiser = torch.optim.Adam([each for each in objective.parameters() if each.requires_grad], 0.01)
+    for _ in range(40):
+        optimiser.zero_grad()
+        found = objective(batch, 0)
+        found["loss"].backward()
+        optimiser.step()
+    assert found["loss"] < 0.5 * first
+    assert found["right"] == 1
+    assert learned(objective) == {"fine_share"}
+
+
+def test_what_lies_in_the_details() -> None:
+    assert all(is_fine(label) for label in ("noise:3", "photo-noise", "jpeg:20", "defocus:2,noise:10", "downsample:2"))
+    assert not any(is_fine(label) for label in ("", "clean", "haze:0.2", "rain:0.4,noise:10", "of my own"))
+
+
+def test_a_second_network_needs_what_it_hangs_on() -> None:
+    with pytest.raises(UsageError, match="fine = true"):
+        NDRMethod.objective(SIZES, {"stage": "fine"})
+    with pytest.raises(ValueError, match="recognises"):
+        replace(FINE, recognises=False)
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("ndr-")])
+def test_only_the_last_stages_have_the_second_network(name: str) -> None:
+    """One that an earlier stage left as it began would answer for noise, and the fine stage would begin with it."""
+    recipe = load_recipe(name)
+    stage = recipe.objective.get("stage", "first")
+    assert PRESETS[recipe.preset].fine == (stage != "first")
+    if stage == "fine":
+        assert all(is_fine(kind.replace("+", ",")) for kind in recipe.mix)
+
+
+def test_the_embedded_second_correction_fits_the_fine_stage() -> None:
+    objective = NDRMethod.objective(PRESETS["small"], {"stage": "fine"})
+    own = objective.exported(objective.state_dict())
+    theirs = read_weights(embedded_path("autodir", "small")).tensors
+    given = objective.translated("autodir", theirs)
+    assert len(given) > 280
+    assert {key: own[key].shape for key in given} == {key: tensor.shape for key, tensor in given.items()}
+    assert torch.equal(given["fine.bottom.0.conv1.weight"], theirs["fine_corrector.latent.0.conv1.weight"])

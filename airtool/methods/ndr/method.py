@@ -15,7 +15,7 @@ from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.ndr.objective import NDRObjective, NDRSettings
 from airtool.methods.ndr.official import convert
 
-SMALL = NDRConfig(
+SINGLE = NDRConfig(
     dim=16,
     blocks=(1, 2, 3, 4),
     refinement_blocks=1,
@@ -28,10 +28,11 @@ SMALL = NDRConfig(
 )
 
 PRESETS = {
-    "small": SMALL,
+    "small": replace(SINGLE, fine=True),
+    "small-single": SINGLE,  # before the stages that add the second network
     "paper": NDRConfig(),
     "paper-residual": NDRConfig(residual=True),
-    "small-plain": replace(SMALL, recognises=False),
+    "small-plain": replace(SINGLE, recognises=False),
 }
 """The last is there to measure what the paper's modules bring."""
 

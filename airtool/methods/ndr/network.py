@@ -5,9 +5,10 @@ A four-level encoder-decoder whose skip connections recognise the degradation ag
 those of the authors' checkpoints. The authors published two forward passes for the same keys; ``residual`` chooses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from airtool.networks.restormer import Downsample, NormKind, Upsample
@@ -52,6 +53,16 @@ class NDRConfig:
     """Channels of NDR-Degrad, which exists in training only."""
     recognises: bool = True
     """False: plain skip connections, without DQ, DI and NDR-Degrad; what the paper's modules are measured against."""
+    fine: bool = False
+    """Whether a second network, with a dictionary of its own, restores the pictures in which the first one recognises
+    noise, blur, low resolution or JPEG alone. In one network of the ``small`` size what is to be won in the details (a
+    decibel of JPEG) goes under in what weather, haze and darkness ask for (ten decibels)."""
+    fine_refinement_blocks: int = 2
+    """Its blocks after the decoder; all else is as in the first."""
+
+    def __post_init__(self) -> None:
+        if self.fine and not self.recognises:
+            raise ValueError("fine needs a network that recognises degradations")
 
 
 class CPConv(nn.Module):
@@ -158,6 +169,32 @@ class SkipConnection(nn.Module):
         return (out + feature if self.residual else out), recognised
 
 
+class FineShare(nn.Module):
+    """How far what was recognised in a picture lies in its details alone: shares (N, 1, 1, 1) in [0, 1].
+
+    From means and mean squares of U1..U3 over the picture. The ends are reached exactly, so that mostly one of the two
+    networks is all that has to run.
+    """
+
+    def __init__(self, feature_dim: int, hidden: int = 32) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(6 * feature_dim)
+        self.hidden = nn.Linear(6 * feature_dim, hidden)
+        self.last = nn.Linear(hidden, 1)
+
+    def logits(self, recognised: Recognised) -> Tensor:
+        """(N,) float32: above 0 for details."""
+        with torch.autocast(recognised[0].device.type, enabled=False):
+            levels = [each.float() for each in recognised]
+            means = [each.mean((2, 3)) for each in levels] + [each.square().mean((2, 3)) for each in levels]
+            found = self.norm(torch.cat(means, 1).to(self.norm.weight.dtype))
+            return self.last(F.gelu(self.hidden(found)))[:, 0].float()
+
+    def forward(self, recognised: Recognised) -> Tensor:
+        sure = (self.logits(recognised).sigmoid() - 0.1) / 0.8
+        return sure.clamp(0, 1)[:, None, None, None]
+
+
 def _stage(config: NDRConfig, count: int, channels: int, heads: int) -> Blocks:
     return stage(config.block, count, channels, heads, config.expansion, config.bias, config.norm)
 
@@ -194,26 +231,54 @@ class RestorationNet(nn.Module):
         self.refinement = _stage(config, config.refinement_blocks, 2 * c, h1)
         self.reconstruction = nn.Conv2d(2 * c, 3, 3, padding=1)
 
+        self.fine: RestorationNet | None = None
+        if config.fine:
+            second = replace(config, fine=False, refinement_blocks=config.fine_refinement_blocks)
+            self.fine = RestorationNet(second, nn.Parameter(torch.randn(1, config.atoms, config.atom_dim)))
+            self.fine_share = FineShare(config.feature_dim)
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.restore_and_recognise(x)[0]
+        if self.fine is None:
+            return self.restore_and_recognise(x)[0]
+        skips, deepest, recognised = self._encoded(x)
+        assert recognised is not None
+        share = self.fine_share(recognised).to(x.dtype)
+        if bool((share == 1).all()):
+            del skips, deepest, recognised
+            return self.fine(x)
+        first = self._decoded(x, skips, deepest)
+        del skips, deepest, recognised
+        return first if bool((share == 0).all()) else torch.lerp(first, self.fine(x), share)
 
     def restore_and_recognise(self, x: Tensor) -> tuple[Tensor, Recognised | None]:
-        """The restored picture and the recognised degradations that NDR-Degrad learns from.
+        """The picture restored by the first network and the recognised degradations that NDR-Degrad learns from.
 
         None for a network that recognises nothing.
         """
+        skips, deepest, recognised = self._encoded(x)
+        return self._decoded(x, skips, deepest), recognised
+
+    def recognise(self, x: Tensor) -> Recognised | None:
+        """The recognised degradations alone."""
+        return self._encoded(x)[2]
+
+    def _encoded(self, x: Tensor) -> tuple[list[Tensor], Tensor, Recognised | None]:
+        """What goes to the decoder by the skips, finest first, what goes down to the bottom, and U1..U3."""
         e1 = self.block1(self.extractor(x))
         e2 = self.block2(self.pool1(e1))
         e3 = self.block3(self.pool2(e2))
-        y = self.bottom(self.pool3(e3))
-        recognised: Recognised | None = None
-        if self.recognises:
-            e1, u1 = self.res_connect1(e1, self.dr)
-            e2, u2 = self.res_connect2(e2, self.dr)
-            e3, u3 = self.res_connect3(e3, self.dr)
-            recognised = u1, u2, u3
-        y = self.block_up3(e3, self.up3(y))
-        y = self.block_up2(e2, self.up2(y))
-        y = self.block_up1(e1, self.up1(y))
+        deepest = self.pool3(e3)
+        if not self.recognises:
+            return [e1, e2, e3], deepest, None
+        e1, u1 = self.res_connect1(e1, self.dr)
+        e2, u2 = self.res_connect2(e2, self.dr)
+        e3, u3 = self.res_connect3(e3, self.dr)
+        return [e1, e2, e3], deepest, (u1, u2, u3)
+
+    def _decoded(self, x: Tensor, skips: list[Tensor], deepest: Tensor) -> Tensor:
+        """Empties `skips` on the way up: at full resolution memory is short."""
+        y = self.block_up3(skips.pop(), self.up3(self.bottom(deepest)))
+        y = self.block_up2(skips.pop(), self.up2(y))
+        y = self.block_up1(skips.pop(), self.up1(y))
         y = self.reconstruction(self.refinement(y, spend=True))
-        return (y + x if self.residual else y), recognised
+        return y + x if self.residual else y

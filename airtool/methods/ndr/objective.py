@@ -5,25 +5,41 @@ As in the authors' code, both at once and by the mean absolute error; the paper 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from airtool.degradations import DEGRADATIONS
+from airtool.errors import UsageError
+from airtool.methods.autodir.names import SECOND
 from airtool.methods.autodir.names import for_restormer as from_correction
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.ndr.degrad import NDR
 from airtool.methods.ndr.names import from_restormer
-from airtool.methods.ndr.network import NDRConfig
+from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.objective import Batch, Objective
 
 PREFIX = "restoration_net."
+FINE, SHARE = "fine.", "fine_share."
+"""Where the names of the second network's layers begin, and those of what chooses between the two."""
+
+FINE_CLASSES = ("noise", "blur", "low resolution", "JPEG")
+"""What lies in a picture's details, as `Degradation.label` names it."""
+
+Stage = Literal["first", "fine", "share"]
 
 
 @dataclass(frozen=True)
 class NDRSettings(DistanceSettings):
     """Choices of a recipe."""
 
+    stage: Stage = "first"
+    """first: the network, but not the second one that a preset with `fine` has. fine: that one alone, from samples that
+    suffer in the details alone, and without degrading again; it begins with what --start-from gives last: another
+    method's layers, or those of the first network where weights of `ndr` have no second. share: how the first network
+    tells which of the two is asked, by binary cross-entropy; everything else stays as it is."""
     degradation_weight: float = 1.0
     """Weight of degrading the clean picture again."""
     degradation_every: int = 1
@@ -33,6 +49,8 @@ class NDRSettings(DistanceSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.stage not in ("first", "fine", "share"):
+            raise ValueError(f"stage must be 'first', 'fine' or 'share', not {self.stage!r}")
         if self.degradation_every < 1:
             raise ValueError("degradation_every must be at least 1")
 
@@ -48,13 +66,22 @@ class NDRObjective(Objective):
         super().__init__()
         self.settings = settings
         self.both = NDR(config)
+        if settings.stage != "first" and not config.fine:
+            raise ValueError(f"stage {settings.stage!r} needs a preset with fine = true")
+        for name, parameter in self.both.named_parameters():
+            part = name.removeprefix(PREFIX)
+            stage = "fine" if part.startswith(FINE) else "share" if part.startswith(SHARE) else "first"
+            parameter.requires_grad_(stage == settings.stage)
         if settings.identity_start:
-            reconstruction = self.both.restoration_net.reconstruction
-            torch.nn.init.zeros_(reconstruction.weight)
-            assert reconstruction.bias is not None
-            torch.nn.init.zeros_(reconstruction.bias)
+            for parameter in self.both.restoration_net.reconstruction.parameters():
+                torch.nn.init.zeros_(parameter)
 
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Raises UsageError for a sample that the stage cannot learn from."""
+        if self.settings.stage == "fine":
+            return self._fine(batch, step)
+        if self.settings.stage == "share":
+            return self._share(batch)
         degraded, clean = batch.degraded, batch.clean
         restored, recognised = self.both.restoration_net.restore_and_recognise(degraded)
         restoration = distance(self.settings, restored.float(), clean, step)
@@ -67,15 +94,53 @@ class NDRObjective(Objective):
             losses["degradation"] = degradation.detach()
         return losses
 
+    def _fine(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        for label in batch.labels:
+            if not is_fine(label):
+                raise UsageError(f"stage 'fine' is not for {label!r}: take it out of the recipe's [mix]")
+        return {"loss": distance(self.settings, self._fine_net()(batch.degraded).float(), batch.clean, step)}
+
+    def _share(self, batch: Batch) -> dict[str, Tensor]:
+        network = self.both.restoration_net
+        with torch.no_grad():
+            recognised = network.recognise(batch.degraded)
+        assert recognised is not None
+        wanted = torch.tensor([float(is_fine(label)) for label in batch.labels], device=batch.degraded.device)
+        logits = network.fine_share.logits(recognised)
+        right = ((logits > 0) == (wanted > 0.5)).float().mean()
+        return {"loss": F.binary_cross_entropy_with_logits(logits, wanted), "right": right}
+
+    def _fine_net(self) -> RestorationNet:
+        network = self.both.restoration_net.fine
+        assert network is not None
+        return network
+
     def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
-        return self.both.restoration_net(degraded)
+        """By the second network alone in its stage, when nothing tells the two apart yet."""
+        return self._fine_net()(degraded) if self.settings.stage == "fine" else self.both.restoration_net(degraded)
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        if method != "autodir":
-            return tensors
-        # The residual pass hands every skipped feature on twice.
-        return from_restormer(from_correction(tensors), skip=2.0 if self.both.restoration_net.residual else 1.0)
+        fine = self.settings.stage == "fine"
+        found = dict(tensors)
+        if method == "autodir":
+            correction = (fine and from_correction(tensors, SECOND)) or from_correction(tensors)
+            # The residual pass hands every skipped feature on twice.
+            found = from_restormer(correction, skip=2.0 if self.both.restoration_net.residual else 1.0)
+        if not fine:
+            return found
+        begun = {f"{FINE}{key}": tensor for key, tensor in found.items() if not key.startswith((FINE, SHARE))}
+        # Of another method's weights the second network is made; the first one stays as it is.
+        return begun | (found if method == "ndr" else {})
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         prefix = f"both.{PREFIX}"
         return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
+
+
+def is_fine(label: str) -> bool:
+    """Whether what a sample suffers from, a label as `Batch` has it, lies in its details alone.
+
+    Not so for what is clean, nor for what has a name of its own.
+    """
+    found = [DEGRADATIONS.get(each.partition(":")[0]) for each in label.split(",")]
+    return all(each is not None and each.label in FINE_CLASSES for each in found)
