@@ -185,7 +185,7 @@ def test_a_run_begins_anew_that_was_killed_between_its_best_weights_and_its_chec
     best = (tmp_path / "best.safetensors").read_bytes()
     for name in ("checkpoint.pt", "weights.safetensors"):
         (tmp_path / name).unlink()
-    with pytest.raises(UsageError, match="best.safetensors is there"):
+    with pytest.raises(UsageError, match=r"best\.safetensors is there"):
         train(replace(short, name="other"), options(training_data, tmp_path), str)
     assert (tmp_path / "best.safetensors").read_bytes() == best
     assert train(short, options(training_data, tmp_path), str).finished

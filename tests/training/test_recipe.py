@@ -72,7 +72,7 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         load_recipe(str(tmp_path))
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="a.toml is not valid TOML: it is not UTF-8"):
+    with pytest.raises(UsageError, match=r"a\.toml is not valid TOML: it is not UTF-8"):
         load_recipe(str(tmp_path / "a.toml"))
     (tmp_path / "a.toml").write_text("name = ")
     with pytest.raises(UsageError, match="not valid TOML"):
