@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -40,6 +41,9 @@ for command in (restore, detect, iterate, evaluate, degrade, grounds, train):
     app.command()(command)
 app.add_typer(models.app, name="models")
 
+TEXTS = ("--prompt", "--degradation", "--degrade", "--with")
+"""Options that are no names, and say themselves what an empty text means to them."""
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -71,7 +75,21 @@ def main(args: list[str] | None = None) -> int:
     return asked[0] if asked and code else code
 
 
+def _check_empty(args: list[str]) -> None:
+    """Refuse what an unset variable leaves behind: as a path it would be the folder that the command runs in.
+
+    Raises UsageError.
+    """
+    for before, arg in pairwise(["airtool", *args]):
+        option, equals, value = arg.partition("=")
+        if equals and option.startswith("--"):
+            before, arg = option, value
+        if not arg and before not in TEXTS:
+            raise UsageError(f"an empty text stands after {before}: is a variable unset?")
+
+
 def _command(args: list[str]) -> object:
+    _check_empty(args)
     check_commands(args)
     try:
         return app(args or ["--help"], prog_name="airtool", standalone_mode=False)

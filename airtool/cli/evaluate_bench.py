@@ -89,8 +89,9 @@ def run_benches(request: BenchRequest, reports: Reports, methods: MethodRequest 
     from airtool.reports.several import differences, method_of
     from airtool.reports.tables import print_evaluation, print_several
 
+    # A variable that is set to nothing names no folder; as a path it would be the one that the command runs in.
     data = request.data or os.environ.get("AIRTOOL_DATA")
-    if data is None:
+    if not data:
         raise UsageError("--bench needs the folder that holds the sets: add --data DIR, or set AIRTOOL_DATA")
     planned, missing = plan_benches(request.names, data, request.noise, request.limit, request.crop)
     names: tuple[str | None, ...] = (None,) if methods is None else methods.names

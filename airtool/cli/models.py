@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from airtool.cli.console import say, warn
-from airtool.errors import UsageError
+from airtool.errors import AirtoolError, UsageError, reason
 
 DETECTOR = "detect"
 """What stands in the place of a method's name for the detector, as in its weights files."""
@@ -105,13 +105,31 @@ def import_official(
     from airtool.methods.official import read_checkpoint
     from airtool.methods.weights import sha256_of, write_weights
 
+    if _ours(official):
+        raise UsageError(f"{official} is a weights file of airtool already: use it with --weights {official}")
     found = read_checkpoint(official)
     with bounded(found, official):
-        config, tensors = _converter(method)(found, variant)
+        try:
+            config, tensors = _converter(method)(found, variant)
+        except UsageError:
+            raise
+        except AirtoolError as error:
+            raise AirtoolError(reason(error, str(official))) from None
     origin = {"imported": official.name, "sha256": sha256_of(official)}
     write_weights(output, method, config, tensors, origin, half=False)
     parameters = sum(tensor.numel() for tensor in tensors.values())
     say(f"{output}: {method}, {parameters / 1e6:.2f} M parameters; use it with --weights {output}")
+
+
+def _ours(path: Path) -> bool:
+    """Whether a file has the header of airtool's weights files."""
+    from airtool.methods.weights import method_of
+
+    try:
+        method_of(path)
+    except AirtoolError:
+        return False
+    return True
 
 
 def _converter(method: str) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """The state of a training run on disk, whole or absent, loadable without executing code."""
 
 import io
+import os
 import pickle
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
@@ -10,10 +11,38 @@ import torch
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.images.files import write_atomic
+from airtool.methods.weights import read_weights
 from airtool.training.recipe import Recipe
 
 FREE = {"steps", "validate_every"}
 """Fields of a recipe that may change when a run is resumed. The schedule is laid out anew for other steps."""
+
+
+WEIGHTS = "weights.safetensors"
+"""The average at the end of a run, in its folder."""
+
+BEST = "best.safetensors"
+"""The average that validated best."""
+
+
+def check_unused(out: Path, recipe: Recipe) -> None:
+    """Raise UsageError where a run that begins would replace weights in its folder that are not its own.
+
+    A run that was killed before its first checkpoint may have left its best weights so far, and nothing else.
+    """
+    for name in (WEIGHTS, BEST):
+        path = out / name
+        if os.path.lexists(path) and not (name == BEST and _recipe_of(path) == recipe.name):
+            raise UsageError(f"{path} is there, but no checkpoint to go on from: move it away, or give another --out")
+
+
+def _recipe_of(path: Path) -> str | None:
+    """Name of the recipe that weights come from; None where they come from elsewhere, or cannot be read."""
+    try:
+        origin = read_weights(path).header.get("origin")
+    except AirtoolError:
+        return None
+    return origin.get("recipe") if isinstance(origin, dict) else None
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -33,7 +62,9 @@ def load_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         detail = str(error).splitlines()[0]
-        raise AirtoolError(f"{path} is not a readable checkpoint ({detail}): delete it to start anew") from None
+        raise AirtoolError(
+            f"{path} is not a readable checkpoint ({detail}): to start anew, give another output folder"
+        ) from None
     if not isinstance(state, dict) or not isinstance(state.get("recipe"), dict):
         raise AirtoolError(f"{path} was not written by airtool train: move it away, or give a new output folder")
     now = plain_recipe(recipe)

@@ -16,7 +16,7 @@ from airtool.images.limits import MAX_PIXELS
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.weights import write_weights
 from airtool.native import native_bf16
-from airtool.training.checkpoint import load_checkpoint, plain_recipe, save_checkpoint
+from airtool.training.checkpoint import BEST, WEIGHTS, check_unused, load_checkpoint, plain_recipe, save_checkpoint
 from airtool.training.data import SampleMaker, load_folder, load_pairs
 from airtool.training.ema import EMA
 from airtool.training.optimiser import Optimiser
@@ -24,7 +24,7 @@ from airtool.training.recipe import Recipe
 from airtool.training.samples import batches
 from airtool.training.start import start_from
 from airtool.training.stopping import postponed
-from airtool.training.subjects import subject, subject_config
+from airtool.training.subjects import check_patch, subject, subject_config
 from airtool.training.validation import held_out
 
 Say = Callable[[str], None]
@@ -81,8 +81,8 @@ def train(recipe: Recipe, options: Options, say: Say) -> Outcome:
 
     Leaves in `options.out`: ``checkpoint.pt``, ``weights.safetensors`` (average, latest), ``best.safetensors``
     (average with the best figure on the held-out pictures), and TensorBoard files. Raises UsageError for a recipe
-    or data that do not fit, and for shards without processes to hold them; AirtoolError when accelerate is missing, a
-    picture cannot be read, or the loss stops being finite.
+    or data that do not fit, for weights there that no checkpoint goes with, and for shards without processes to hold
+    them; AirtoolError when accelerate is missing, a picture cannot be read, or the loss stops being finite.
     """
     try:
         from accelerate import Accelerator, DistributedDataParallelKwargs
@@ -105,11 +105,15 @@ class _Run:
             raise UsageError(
                 f"batch {recipe.batch} cannot be shared out over {accelerator.num_processes} processes{parts}"
             )
+        check_patch(recipe.method, recipe.patch)
         if options.shard_state and recipe.optimiser != "adamw":
             raise UsageError(f"--shard-state works with the optimiser adamw, not with {recipe.optimiser}")
         if options.shard_state and accelerator.num_processes == 1:
             raise UsageError("--shard-state needs several processes: start them with accelerate launch or torchrun")
         self.recipe, self.options, self.accelerator, self.started = recipe, options, accelerator, started
+        self.checkpoint = options.out / "checkpoint.pt"
+        if not self.checkpoint.exists():
+            check_unused(options.out, recipe)
         self.say: Say = say if accelerator.is_main_process else _silent
         self.device: torch.device = accelerator.device
         if self.device.type == "cpu":
@@ -125,7 +129,6 @@ class _Run:
         self.validation = held_out(recipe, data, most)
         torch.manual_seed(recipe.seed)
         self.config = subject_config(recipe.method, recipe.preset)
-        self.checkpoint = options.out / "checkpoint.pt"
         objective = self._untrained()
         for path in () if self.checkpoint.exists() else options.start:
             taken, all_tensors = start_from(objective, path)
@@ -231,7 +234,7 @@ class _Run:
             if log:
                 log.close()
         self._save()
-        return Outcome(self.step, self.step >= recipe.steps, self.options.out / "weights.safetensors")
+        return Outcome(self.step, self.step >= recipe.steps, self.options.out / WEIGHTS)
 
     def _train_step(
         self, degraded: torch.Tensor, clean: torch.Tensor, labels: tuple[str, ...]
@@ -284,7 +287,7 @@ class _Run:
         self.say(f"validation at step {self.step}: {report.line}")
         if report.score > self.best:
             self.best = report.score
-            self._export("best.safetensors", average)
+            self._export(BEST, average)
 
     @contextmanager
     def _averaged(self, average: Mapping[str, torch.Tensor]) -> Iterator[Objective]:
@@ -327,7 +330,7 @@ class _Run:
             "recipe": plain_recipe(self.recipe),
         }
         save_checkpoint(self.checkpoint, state)
-        self._export("weights.safetensors", state["average"])
+        self._export(WEIGHTS, state["average"])
 
     def _export(self, name: str, average: Mapping[str, torch.Tensor]) -> None:
         origin = {"recipe": self.recipe.name, "preset": self.recipe.preset, "steps": self.step}

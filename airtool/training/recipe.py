@@ -1,5 +1,6 @@
 """Recipes: everything that decides what a training run learns, as one TOML file."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -8,9 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airtool.errors import UsageError
+from airtool.images.names import shown
 
 CLEAN = "clean"
 """The name in a mix for undegraded input."""
+
+SHARES = ("tone", "soft", "saved")
+"""Fields of a recipe from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +142,13 @@ def _table(name: str) -> dict[str, Any]:
     else:
         try:
             text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
+        except FileNotFoundError:
             raise UsageError(f"no recipe {name}: give a TOML file or one of {', '.join(shipped())}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"recipe {name} is not valid TOML: it is not UTF-8") from None
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+            detail = getattr(error, "strerror", None) or error
+            raise UsageError(f"recipe {shown(name)} cannot be read ({detail}): give a TOML file") from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -185,17 +195,29 @@ def _check(recipe: Recipe, where: str) -> None:
         value = getattr(recipe, each.name)
         if each.type in (int, float):
             allowed = (int,) if each.type is int else (int, float)
-            if isinstance(value, bool) or not isinstance(value, allowed) or value < 0:
+            # NaN compares as false.
+            if isinstance(value, bool) or not isinstance(value, allowed) or not 0 <= value < math.inf:
                 kind = "a whole number" if each.type is int else "a number"
                 raise UsageError(f"recipe {where}: {each.name} must be {kind}, not {value!r}")
     counts = ("steps", "batch", "accumulate", "patch", "validate_every", "validation_pictures")
     if min(getattr(recipe, name) for name in counts) < 1:
         raise UsageError(f"recipe {where}: {', '.join(counts)} must be at least 1")
-    if recipe.learning_rate == 0:
-        raise UsageError(f"recipe {where}: learning_rate must be above 0")
+    for name in ("learning_rate", "clip_norm"):
+        if getattr(recipe, name) == 0:
+            raise UsageError(f"recipe {where}: {name} must be above 0")
+    for name in SHARES:
+        if getattr(recipe, name) > 1:
+            raise UsageError(f"recipe {where}: {name} must be from 0 to 1, not {getattr(recipe, name)!r}")
+    for name, decay in (("ema", recipe.ema), *(("betas", beta) for beta in recipe.betas)):
+        if not 0 <= decay < 1:
+            raise UsageError(f"recipe {where}: {name} must be at least 0 and below 1, not {decay!r}")
+    if not recipe.name.isprintable() or recipe.name in ("", ".", "..") or set(recipe.name) & set("/\\"):
+        raise UsageError(f"recipe {where}: name must do for a folder below runs/, not {recipe.name!r}")
     if recipe.optimiser not in ("adamw", "muon"):
         raise UsageError(f"recipe {where}: optimiser must be 'adamw' or 'muon', not {recipe.optimiser!r}")
-    if not recipe.mix or not all(isinstance(share, int | float) and share > 0 for share in recipe.mix.values()):
+    if not recipe.mix or not all(
+        isinstance(share, int | float) and 0 < share < math.inf for share in recipe.mix.values()
+    ):
         raise UsageError(f"recipe {where}: [mix] must give each kind of sample a share above 0")
     for name, pair in recipe.pairs.items():
         if not all(isinstance(getattr(pair, each.name), str) for each in fields(Pairs)):

@@ -323,6 +323,16 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(
     assert said in err
 
 
+def test_an_empty_variable_is_no_data_folder(
+    sets: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRTOOL_DATA", "")
+    monkeypatch.chdir(sets)
+    code, out, err = run(capfd, "--bench", "rain100l", "--input-only")
+    assert (code, out) == (2, "")
+    assert "add --data DIR, or set AIRTOOL_DATA" in err
+
+
 def test_the_shared_samples_run_as_samples(bench_data: Path, capfd: pytest.CaptureFixture) -> None:
     names = "raindrop,sots-indoor,sots-outdoor,nam"
     code, out, _ = run(

@@ -128,3 +128,14 @@ def test_import_refuses_code(airtool: Run, tmp_path: Path) -> None:
     assert code == 1
     assert "refused" in err
     assert not (tmp_path / "executed").exists()
+
+
+def test_import_names_the_file_that_is_not_the_authors(airtool: Run, weights: str, tmp_path: Path) -> None:
+    torch.save({"some.weight": torch.zeros(2, 2)}, tmp_path / "other.pth")
+    code, out, err = airtool("models", "import", tmp_path / "other.pth", tmp_path / "new.safetensors")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert f"{tmp_path / 'other.pth'}: the checkpoint is not one of NDR-Restore" in err
+    code, out, err = airtool("models", "import", weights, tmp_path / "new.safetensors")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"{weights} is a weights file of airtool already: use it with --weights" in err
+    assert not (tmp_path / "new.safetensors").exists()

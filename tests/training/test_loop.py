@@ -167,6 +167,30 @@ def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
         train(tiny, options(training_data, tmp_path), str)
 
 
+@pytest.mark.parametrize("name", ["weights.safetensors", "best.safetensors"])
+def test_weights_that_no_checkpoint_goes_with_are_left_alone(
+    name: str, tiny: Recipe, training_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(UsageError, match=f"{name} is there, but no checkpoint to go on from"):
+        train(tiny, options(training_data, tmp_path), str)
+    assert (tmp_path / name).read_text() == "precious"
+
+
+def test_a_run_begins_anew_that_was_killed_between_its_best_weights_and_its_checkpoint(
+    tiny: Recipe, training_data: Path, tmp_path: Path
+) -> None:
+    short = replace(tiny, steps=1)
+    train(short, options(training_data, tmp_path), str)
+    best = (tmp_path / "best.safetensors").read_bytes()
+    for name in ("checkpoint.pt", "weights.safetensors"):
+        (tmp_path / name).unlink()
+    with pytest.raises(UsageError, match=r"best\.safetensors is there"):
+        train(replace(short, name="other"), options(training_data, tmp_path), str)
+    assert (tmp_path / "best.safetensors").read_bytes() == best
+    assert train(short, options(training_data, tmp_path), str).finished
+
+
 def test_an_output_folder_that_cannot_be_is_one_line(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(AirtoolError, match=r"cannot write to .*out \(File exists\): give another output folder"):

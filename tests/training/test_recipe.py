@@ -1,5 +1,6 @@
 """Recipes say what is wrong with them."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from tiny_recipe import TINY
 from airtool.errors import UsageError
 from airtool.training.loop import learning_rate
 from airtool.training.recipe import Recipe, load_recipe, recipe_from, shipped
-from airtool.training.subjects import subject, subject_config
+from airtool.training.subjects import check_patch, subject, subject_config
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -16,6 +17,7 @@ def test_shipped_recipes_fit_their_method(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
     subject_config(recipe.method, recipe.preset)
+    check_patch(recipe.method, recipe.patch)
     subject(recipe.method).objective(subject_config(recipe.method, "small"), recipe.objective)
 
 
@@ -42,6 +44,15 @@ def test_shipped_recipes_fit_their_method(name: str) -> None:
         ({"betas": [0.9]}, r"betas must be two numbers, not \[0.9\]"),
         ({"validation_pictures": 0}, "validation_pictures must be at least 1"),
         ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"learning_rate": math.nan}, "learning_rate must be a number, not nan"),
+        ({"clip_norm": 0.0}, "clip_norm must be above 0"),
+        ({"ema": 2}, "ema must be at least 0 and below 1, not 2"),
+        ({"betas": [0.9, 1.5]}, "betas must be at least 0 and below 1, not 1.5"),
+        ({"betas": [math.nan, 0.9]}, "betas must be at least 0 and below 1, not nan"),
+        ({"mix": {"noise": math.inf}}, r"\[mix\] must give"),
+        ({"saved": 40}, "saved must be from 0 to 1, not 40"),
+        ({"name": "../../elsewhere"}, "name must do for a folder below runs/, not '../../elsewhere'"),
+        ({"name": ""}, "name must do for a folder"),
     ],
 )
 def test_mistakes_are_named(change: dict, message: str) -> None:
@@ -49,9 +60,20 @@ def test_mistakes_are_named(change: dict, message: str) -> None:
         recipe_from(TINY | change, "mine.toml")
 
 
+@pytest.mark.parametrize(("method", "patch", "multiple"), [("ndr", 60, 8), ("detect", 60, 8), ("autodir", 72, 16)])
+def test_patches_that_a_network_cannot_halve_are_refused(method: str, patch: int, multiple: int) -> None:
+    with pytest.raises(UsageError, match=f"patch {patch} does not suit {method}: make it a multiple of {multiple}"):
+        check_patch(method, patch)
+
+
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no recipe nothing: give a TOML file or one of"):
         load_recipe("nothing")
+    with pytest.raises(UsageError, match="cannot be read"):
+        load_recipe(str(tmp_path))
+    (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"a\.toml is not valid TOML: it is not UTF-8"):
+        load_recipe(str(tmp_path / "a.toml"))
     (tmp_path / "a.toml").write_text("name = ")
     with pytest.raises(UsageError, match="not valid TOML"):
         load_recipe(str(tmp_path / "a.toml"))
