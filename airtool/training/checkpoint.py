@@ -1,7 +1,6 @@
 """The state of a training run on disk, whole or absent, loadable without executing code."""
 
 import io
-import pickle
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.images.files import write_atomic
+from airtool.methods.official import UNREADABLE, first_line
 from airtool.training.recipe import Recipe
 
 FREE = {"steps", "validate_every"}
@@ -31,9 +31,10 @@ def load_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        detail = str(error).splitlines()[0]
-        raise AirtoolError(f"{path} is not a readable checkpoint ({detail}): delete it to start anew") from None
+    except UNREADABLE as error:
+        raise AirtoolError(
+            f"{path} is not a readable checkpoint ({first_line(error)}): delete it to start anew"
+        ) from None
     if not isinstance(state, dict) or not isinstance(state.get("recipe"), dict):
         raise AirtoolError(f"{path} was not written by airtool train: move it away, or give a new output folder")
     now = plain_recipe(recipe)
