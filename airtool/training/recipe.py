@@ -1,5 +1,6 @@
 """Recipes: everything that decides what a training run learns, as one TOML file."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -185,17 +186,22 @@ def _check(recipe: Recipe, where: str) -> None:
         value = getattr(recipe, each.name)
         if each.type in (int, float):
             allowed = (int,) if each.type is int else (int, float)
-            if isinstance(value, bool) or not isinstance(value, allowed) or value < 0:
+            if isinstance(value, bool) or not isinstance(value, allowed) or not 0 <= value < math.inf:
                 kind = "a whole number" if each.type is int else "a number"
                 raise UsageError(f"recipe {where}: {each.name} must be {kind}, not {value!r}")
     counts = ("steps", "batch", "accumulate", "patch", "validate_every", "validation_pictures")
     if min(getattr(recipe, name) for name in counts) < 1:
         raise UsageError(f"recipe {where}: {', '.join(counts)} must be at least 1")
+    shares = ("tone", "soft", "saved", "ema")
+    if max(getattr(recipe, name) for name in shares) > 1:
+        raise UsageError(f"recipe {where}: {', '.join(shares)} must be at most 1")
+    if not all(0 <= beta < 1 for beta in recipe.betas):
+        raise UsageError(f"recipe {where}: betas must be from 0 to below 1, not {list(recipe.betas)}")
     if recipe.learning_rate == 0:
         raise UsageError(f"recipe {where}: learning_rate must be above 0")
     if recipe.optimiser not in ("adamw", "muon"):
         raise UsageError(f"recipe {where}: optimiser must be 'adamw' or 'muon', not {recipe.optimiser!r}")
-    if not recipe.mix or not all(isinstance(share, int | float) and share > 0 for share in recipe.mix.values()):
+    if not recipe.mix or not all(isinstance(each, int | float) and 0 < each < math.inf for each in recipe.mix.values()):
         raise UsageError(f"recipe {where}: [mix] must give each kind of sample a share above 0")
     for name, pair in recipe.pairs.items():
         if not all(isinstance(getattr(pair, each.name), str) for each in fields(Pairs)):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_recipe import TINY
 
@@ -9,6 +10,7 @@ from airtool.errors import UsageError
 from airtool.training.loop import learning_rate
 from airtool.training.recipe import Recipe, load_recipe, recipe_from, shipped
 from airtool.training.subjects import subject, subject_config
+from airtool.training.validation import Validation
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -42,11 +44,20 @@ def test_shipped_recipes_fit_their_method(name: str) -> None:
         ({"betas": [0.9]}, r"betas must be two numbers, not \[0.9\]"),
         ({"validation_pictures": 0}, "validation_pictures must be at least 1"),
         ({"learning_rate": 0}, "learning_rate must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number, not nan"),
+        ({"mix": {"noise": float("inf")}}, r"\[mix\] must give"),
+        ({"betas": [0.9, 1.0]}, r"betas must be from 0 to below 1, not \[0.9, 1.0\]"),
+        ({"saved": 7}, "saved, ema must be at most 1"),
     ],
 )
 def test_mistakes_are_named(change: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         recipe_from(TINY | change, "mine.toml")
+
+
+def test_a_validation_crop_has_to_hold_something() -> None:
+    with pytest.raises(UsageError, match="validation_crop must be at least 16"):
+        Validation(recipe_from(TINY | {"validation_crop": 8}, "mine.toml"), [np.zeros((64, 64, 3), np.uint8)])
 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
