@@ -60,14 +60,27 @@ class Forward:
         `target` may be `source`. Tiles get the tone of the whole, unless they are exact anyway. Raises PictureError
         when memory does not suffice for the smallest tile, or when the network gives no finite result even in float32.
         """
-        alone = self._fits(source) or self.method.facts.tiling == "exact"
-        small = None if alone else tone.reduced(source, self.largest)
-        self._restore(source, target, (0, 0))
+        if self.method.facts.tiling == "exact":
+            self._restore(source, target, (0, 0))
+            return
+        if self._fits(source):
+            restored = self._piece(source, 0, 0)
+            # Where memory was too short for the whole, it has come out of tiles after all.
+            small = None if self._fits(source) else tone.reduced(source, self.largest)
+            target[:] = restored
+        else:
+            small = tone.reduced(source, self.largest)
+            self._restore(source, target, (0, 0))
         if small is not None:
             self._match_tone(small, target)
 
     def _match_tone(self, small: Pixels, target: Pixels) -> None:
         """Bring what came out of tiles to the tone that the network gives the whole picture at a reduced size."""
+        if not self._fits(small):  # tiles have become smaller since
+            reduced = tone.reduced(small, self.largest)
+            if reduced is None:
+                return
+            small = reduced
         used = self.used
         try:
             wanted = self._attempt(small, replace(self.request, place=(0, 0)))

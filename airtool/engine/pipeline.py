@@ -167,7 +167,7 @@ class Pipeline:
             restored = self.restore(task, opened.picture)
         except Exception as error:
             failed: Future[Record] = Future()
-            failed.set_result(failure(task, error))
+            failed.set_result(self._failed(task, error))
             self._writing.append((pixels, failed))
             return
         # Listed before it begins, so that an interruption in between forgets no file that was written.
@@ -195,9 +195,13 @@ class Pipeline:
         try:
             record = self._write(task, done)
         except Exception as error:
-            self._no_room = self._no_room or isinstance(error, NoRoomError)
-            record = failure(task, error)
+            record = self._failed(task, error)
         saving.set_result(record)
+
+    def _failed(self, task: Task, error: Exception) -> Record:
+        """The record of a picture that could not be restored or written; notes that the disk is full."""
+        self._no_room = self._no_room or isinstance(error, NoRoomError)
+        return failure(task, error)
 
     def _write(self, task: Task, done: Done) -> Record:
         restored, picture = done.restored, done.restored.picture

@@ -74,7 +74,7 @@ class _Worker:
                 words = _line(self._process.stdout)
                 found = None if "refused" in words else _unpacked(words, self._process.stdout, max_pixels)
             return str(words["refused"]) if found is None else found
-        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             # Broken pipes and the end of answers; everything else is the talk of a decoder out of its mind.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(1)  # it may be about to die, and the cause is worth telling
@@ -131,21 +131,30 @@ class IsolatedReader(Reader):
 
     def decode(self, data: bytes, name: str) -> Picture:
         """As `Reader.decode`; also PictureError for a file that crashes its decoder, or takes too long or too much."""
+        try:
+            answer = self._ask(data, name)
+            if isinstance(answer, str):
+                raise PictureError(f"{shown(name)} {answer}")
+            return assemble(answer)
+        except _LostError as error:
+            raise PictureError(f"{shown(name)} {error}") from None
+        except MemoryError:
+            raise PictureError(f"{shown(name)} does not fit into memory: scale it down first") from None
+
+    def _ask(self, data: bytes, name: str) -> Unpacked | str:
+        """As `_Worker.ask`, of a worker that has nothing to do. Raises PictureError when there can be none."""
         worker = self._take(name)
         try:
             answer = worker.ask(data, self.max_pixels)
-        except _LostError as error:
+        except BaseException:
+            # A part of its answer may still be on the way: it is of no more use.
             with self._lock:
                 self._all.discard(worker)
-            raise PictureError(f"{shown(name)} {error}") from None
+            worker.end()
+            raise
         with self._lock:
             self._idle.append(worker)
-        if isinstance(answer, str):
-            raise PictureError(f"{shown(name)} {answer}")
-        try:
-            return assemble(answer)
-        except MemoryError:
-            raise PictureError(f"{shown(name)} does not fit into memory: scale it down first") from None
+        return answer
 
     def close(self) -> None:
         """End all processes; a picture that is being decoded fails."""

@@ -1,6 +1,7 @@
 """The one door for other people's checkpoints: safetensors or a restricted unpickler, never arbitrary pickle."""
 
 import pickle
+import struct
 import sys
 import warnings
 import zipfile
@@ -30,6 +31,12 @@ MOST = 4
 
 WRAPPERS = ("state_dict", "params_ema", "params", "model")
 """Keys under which training scripts wrap a state dict, the preferred first."""
+
+UNREADABLE = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
+    ValueError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What PyTorch's restricted unpickler raises, depending on where a file is damaged."""
 
 FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
@@ -65,8 +72,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
                 f"{path} would execute code while loading, or is damaged: it is refused; "
                 "ask its author for a plain state dict or a safetensors file"
             ) from None
-        except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile, KeyError) as error:
-            raise AirtoolError(f"{path} is not a readable checkpoint ({_first_line(error)}): get it again") from None
+        except UNREADABLE as error:
+            raise AirtoolError(f"{path} is not a readable checkpoint ({first_line(error)}): get it again") from None
     tensors = _unwrap(state, path)
     _check_tensors(tensors, path)
     return tensors
@@ -169,5 +176,6 @@ def fit(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], title: st
     return {key: tensor.float() for key, tensor in tensors.items()}
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What is wrong, in so many characters as a message has room for."""
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -2,7 +2,6 @@
 
 import io
 import os
-import pickle
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from airtool.errors import AirtoolError, UsageError
 from airtool.images.files import write_atomic
+from airtool.methods.official import UNREADABLE, first_line
 from airtool.methods.weights import read_weights
 from airtool.training.recipe import Recipe
 
@@ -60,10 +60,9 @@ def load_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        detail = str(error).splitlines()[0]
+    except UNREADABLE as error:
         raise AirtoolError(
-            f"{path} is not a readable checkpoint ({detail}): to start anew, give another output folder"
+            f"{path} is not a readable checkpoint ({first_line(error)}): to start anew, give another output folder"
         ) from None
     if not isinstance(state, dict) or not isinstance(state.get("recipe"), dict):
         raise AirtoolError(f"{path} was not written by airtool train: move it away, or give a new output folder")

@@ -51,6 +51,8 @@ class Validation:
     ) -> None:
         """Raises UsageError when there is nothing to measure, or no picture to measure it on."""
         self.recipe, self.pairs = recipe, pairs or {}
+        if recipe.validation_crop < SIZE_MULTIPLE:
+            raise UsageError(f"recipe {recipe.name}: validation_crop must be at least {SIZE_MULTIPLE}")
         paired = [kind for kind in recipe.mix if kind in self.pairs]
         others = [kind for kind in recipe.mix if kind not in paired]
         degraded = [kind for kind in others if all(name in DEGRADATIONS for name in kind.split("+"))]

@@ -1,5 +1,6 @@
 """The loop over folders: no picture knows of another; steps, figures and contact sheets lie beside."""
 
+import errno
 import gc
 import math
 from collections.abc import Sequence
@@ -68,6 +69,22 @@ def loop_over(tasks: Sequence[StepTask], workers: int = 2, sheets: Sheets | None
     with Iterations(session, Roughness(), Rules(), tasks, workers=workers, sheets=sheets, **how) as loop:
         assert list(loop) == loop.records
     return loop
+
+
+def test_a_step_that_finds_the_disk_full_rests_the_network(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("airtool.images.files.os.fsync", full)
+    out = tmp_path / "out"
+    tasks = plan_steps(jobs_of(folder, out), str(out), str(tmp_path / "steps"), 5, {}, replace=False)
+    records = loop_over(tasks[-1:] * 12, workers=1).records
+    # Those that were being read meanwhile still went through.
+    begun = [record for record in records if "not begun, as the disk is full" not in (record.message or "")]
+    assert {record.status for record in records} == {"failed"}
+    assert len(begun) < 6
 
 
 def contents(folder: Path) -> dict[str, bytes]:

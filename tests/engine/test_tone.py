@@ -67,6 +67,17 @@ def test_tiles_get_the_tone_of_the_whole_picture(scene: np.ndarray, monkeypatch:
     assert tiles[flat].std() == pytest.approx(whole[flat].std(), rel=0.35)
 
 
+@pytest.mark.parametrize("planned", [None, 320])
+def test_tiles_that_short_memory_asks_for_get_it_too(scene: np.ndarray, planned: int | None) -> None:
+    class Short(Lamp):
+        def restore(self, pictures: Tensor, request: Request) -> Tensor:
+            if pictures.shape[2] * pictures.shape[3] > 240 * 240:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().restore(pictures, request)
+
+    assert psnr(restored(Short(0.45), scene, planned), restored(Lamp(0.45), scene, None)) > 26
+
+
 def test_what_keeps_its_tone_is_not_touched(scene: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     tiles = restored(Lamp(None), scene, 128)
     with monkeypatch.context() as patch:

@@ -134,6 +134,24 @@ def test_a_hang_ends(
         assert reader.decode(good, "good.png").rgb.shape == photo.shape
 
 
+def test_an_answer_that_finds_no_memory_leaves_no_process_behind(
+    monkeypatch: pytest.MonkeyPatch, saved: Callable[..., bytes], photo: np.ndarray
+) -> None:
+    def none(*_: object) -> np.ndarray:
+        raise MemoryError
+
+    good = saved(photo, "PNG")
+    with IsolatedReader() as reader:
+        reader.decode(good, "good.png")
+        first = process(reader)
+        monkeypatch.setattr("airtool.images.isolated.np.empty", none)
+        with pytest.raises(PictureError, match=r"^large\.png does not fit into memory"):
+            reader.decode(good, "large.png")
+        monkeypatch.undo()
+        assert first.poll() is not None
+        assert reader.decode(good, "good.png").rgb.shape == photo.shape
+
+
 def test_nonsense_from_a_process_is_not_believed(
     saved: Callable[..., bytes], photo: np.ndarray, tmp_path: Path
 ) -> None:

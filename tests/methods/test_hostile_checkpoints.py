@@ -9,6 +9,7 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,16 @@ def rewritten(path: Path, change: Callable[[str, bytes], bytes], compression: in
         for entry in old.infolist():
             new.writestr(entry.filename, change(entry.filename, old.read(entry)), compression)
     return target
+
+
+def test_damage_anywhere_is_no_traceback(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.pth", tmp_path / "bad.pth"
+    torch.save({"state_dict": {"a": torch.zeros(5)}}, good, _use_new_zipfile_serialization=False)
+    whole = good.read_bytes()
+    for at in range(0, min(len(whole), 700), 3):
+        bad.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with suppress(AirtoolError):  # anything else fails; damage to a number or a name may not show at all
+            read_checkpoint(bad)
 
 
 @pytest.mark.parametrize("record", ["data/0", "data.pkl"])

@@ -159,9 +159,10 @@ def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
     torch.save(older, tmp_path / "checkpoint.pt")
     with pytest.raises(UsageError, match="written with another soft"):
         train(replace(tiny, soft=0.5), options(training_data, tmp_path), str)
-    (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
-    with pytest.raises(AirtoolError, match=r"checkpoint\.pt is not a readable checkpoint"):
-        train(tiny, options(training_data, tmp_path), str)
+    for damaged in (b"damaged", b"", b"hello world" * 9):
+        (tmp_path / "checkpoint.pt").write_bytes(damaged)
+        with pytest.raises(AirtoolError, match=r"checkpoint\.pt is not a readable checkpoint"):
+            train(tiny, options(training_data, tmp_path), str)
     torch.save({"step": 3}, tmp_path / "checkpoint.pt")
     with pytest.raises(AirtoolError, match=r"checkpoint\.pt was not written by airtool train"):
         train(tiny, options(training_data, tmp_path), str)

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_recipe import TINY
 
@@ -10,6 +11,7 @@ from airtool.errors import UsageError
 from airtool.training.loop import learning_rate
 from airtool.training.recipe import Recipe, load_recipe, recipe_from, shipped
 from airtool.training.subjects import check_patch, subject, subject_config
+from airtool.training.validation import Validation
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -64,6 +66,11 @@ def test_mistakes_are_named(change: dict, message: str) -> None:
 def test_patches_that_a_network_cannot_halve_are_refused(method: str, patch: int, multiple: int) -> None:
     with pytest.raises(UsageError, match=f"patch {patch} does not suit {method}: make it a multiple of {multiple}"):
         check_patch(method, patch)
+
+
+def test_a_validation_crop_has_to_hold_something() -> None:
+    with pytest.raises(UsageError, match="validation_crop must be at least 16"):
+        Validation(recipe_from(TINY | {"validation_crop": 8}, "mine.toml"), [np.zeros((64, 64, 3), np.uint8)])
 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
