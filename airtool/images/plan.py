@@ -14,6 +14,7 @@ from airtool.images.formats import (
     by_other_suffix,
     by_suffix,
     missing_encoder,
+    mistyped,
     parse_format,
     writable,
     written_as,
@@ -69,7 +70,8 @@ def plan(
     """Give every source its output, and find whatever stands in the way before work starts.
 
     out: ``-`` for standard output (one source only); with one source a name with a picture suffix, unless it is a
-    folder or ends in a slash, is the output file itself; everything else is a folder, created when needed, that mirrors
+    folder or ends in a slash, is the output file itself, and one with a suffix that could have been meant as such is
+    refused; everything else is a folder, created when needed, that mirrors
     the inputs' tree. Both may be URLs.
     format: a format to write; None keeps each input's, unless that cannot be written: see `formats.written_as`.
     Suffixes change only where the format does.
@@ -119,7 +121,7 @@ def marks_folder(text: str) -> bool:
 def _is_file_name(sources: Sequence[Source], out: Place) -> bool:
     """Whether the output is meant as a file rather than as a folder."""
     own, one = by_suffix(out.name), len(sources) == 1
-    if own is None and not (one and by_other_suffix(out.name)):
+    if own is None and not (one and (by_other_suffix(out.name) or mistyped(out.name))):
         return False
     if kind(out) == "folder" if isinstance(out, Remote) else out.is_dir():
         return False
