@@ -19,7 +19,7 @@ from airtool.images.formats import (
     writable,
     written_as,
 )
-from airtool.images.names import listing, shown
+from airtool.images.names import in_utf8, listing, shown
 from airtool.images.remote import Place, Remote, check_writable, place
 from airtool.images.shard import Shard
 from airtool.images.stores import identity, kind, lies_in, taken
@@ -100,7 +100,7 @@ def plan(
     _check_collisions(jobs)
     _check_inputs(sources, jobs)
     formats = frozenset(job.format for job in jobs)
-    jobs = [job for job in jobs if shard is None or shard.holds(job.source.relative)]
+    jobs = [job for job in jobs if shard is None or shard.holds(_named(job.source))]
     there = taken(job.target for job in jobs if job.target is not None)
     present = [replace(job, target=there[job.target]) for job in jobs if job.target in there]
     if folders := [job.target for job in present if isinstance(job.target, Path) and job.target.is_dir()]:
@@ -111,6 +111,12 @@ def plan(
     skipped = tuple(present) if existing == "resume" else ()
     kept = {job.target for job in skipped}
     return Plan(tuple(job for job in jobs if job.target not in kept), skipped, folder, formats=formats)
+
+
+def _named(source: Source) -> Path:
+    """The name by which a picture falls to a shard."""
+    # A store's names do not go through the locale.
+    return source.relative if isinstance(source.path, Remote) else in_utf8(source.relative)
 
 
 def marks_folder(text: str) -> bool:
