@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from measuring.memory import largest
 
 from airtool.engine.session import open_session
 from airtool.images.decode import read
@@ -44,7 +45,7 @@ def run_command(picture: np.ndarray, options: list[str]) -> tuple[float, float]:
         command = [sys.executable, "-m", "airtool", "restore", str(path), str(Path(folder) / "out.jpg"), *options]
         subprocess.run(command, check=True)
         seconds = time.perf_counter() - start
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return seconds, largest(resource.RUSAGE_CHILDREN) / 2**20
 
 
 def main() -> int:

@@ -197,7 +197,7 @@ def iterate(
     if planned.folder is not None:
         loop_rules = {"max steps": rules.max_steps, "threshold": rules.threshold}
         identity = identify(settings, method, weights, quality=quality, loop=loop_rules)
-    settled = settle_outputs(planned, identity, quiet)
+    settled = settle_outputs(planned, identity, overwrite, quiet)
     if settled.finished and (keep_steps or sheet):
         say(f"--keep-steps and --sheet: nothing for those {len(settled.finished)}, which are not made again", quiet)
     truth_of = {job: truths[job.source] for job in settled.jobs if job.source in truths}

@@ -51,7 +51,8 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on where an earlier run stopped: keep what it finished, and all else that is there.",
+        help="Go on where an earlier run stopped: keep what it finished, and all else that is there; "
+        "with --overwrite, replace all else.",
         rich_help_panel=FILES,
     ),
 ]

@@ -42,23 +42,23 @@ def plan_outputs(
     from airtool.images.plan import STDOUT, plan
     from airtool.images.shard import parse_shard
 
-    if overwrite and resume:
-        raise UsageError("--overwrite and --resume exclude each other: choose one")
     if output == STDOUT and sys.__stdout__ is None:
         raise UsageError("standard output is closed: name an output file")
     if output == STDOUT and sys.stdout.isatty():
         raise UsageError("standard output is a terminal: redirect it (> out.png), or name an output file")
-    existing: Literal["error", "overwrite", "resume"] = "overwrite" if overwrite else "resume" if resume else "error"
+    # With both, `settle_outputs` finds out which of those that are there are to be replaced.
+    existing: Literal["error", "overwrite", "resume"] = "resume" if resume else "overwrite" if overwrite else "error"
     found = search(inputs)
     planned = plan(found.sources, output, format=format, existing=existing, shard=parse_shard(shard))
     say_passed_over(found.passed_over, quiet)
     return replace(planned, passed_over=found.passed_over)
 
 
-def settle_outputs(planned: "Plan", identity: "Identity | None", quiet: bool) -> "Settled":
+def settle_outputs(planned: "Plan", identity: "Identity | None", overwrite: bool, quiet: bool) -> "Settled":
     """What of a plan is left to do, after a look at what is there already; says what is kept and why.
 
-    identity: None where no manifest is kept. Raises UsageError for outputs that were made otherwise, and where the
+    identity: None where no manifest is kept. overwrite: with ``--resume``, replace what this run would make otherwise.
+    Raises UsageError for outputs that were made otherwise, and where the
     manifest could not lie in the output folder.
     """
     from airtool.engine.manifest import check_place
@@ -69,21 +69,23 @@ def settle_outputs(planned: "Plan", identity: "Identity | None", quiet: bool) ->
     judged = judge(planned.skipped, planned.folder, identity)
     if planned.skipped:
         judged = track(judged, len(planned.skipped), "checked", quiet)
-    settled = settle(planned.jobs, list(judged))
+    settled = settle(planned.jobs, list(judged), overwrite=overwrite)
     if settled.finished:
         say(f"{len(settled.finished)} already there, kept", quiet)
     if settled.unknown:
         say(f"{len(settled.unknown)} kept that airtool's record does not know", quiet)
     if settled.again:
         say(f"{settled.again} made again, because their inputs have changed", quiet)
+    if settled.replaced:
+        say(f"{settled.replaced} replaced, which are not what this run would make", quiet)
     return settled
 
 
 def how_to_go_on(overwrite: bool) -> str:
     """What to do after an interruption. overwrite: whether older outputs were being replaced."""
     if overwrite:
-        # What is left holds older outputs, which --resume keeps or, made with other settings, refuses.
-        return "the others are as they were; --overwrite begins again (into an empty folder --resume could go on)"
+        # Older outputs in their places are kept by --resume alone or, made with other settings, refused.
+        return "the others are as they were; go on with --overwrite --resume"
     return "go on with --resume"
 
 

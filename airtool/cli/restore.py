@@ -278,7 +278,7 @@ def restore(
     reader, identity = open_reader(pixels, isolate=isolate), None
     if planned.folder is not None and (planned.skipped or not dry_run):
         identity = identify(settings, method, weights, preset, quality, reader=reader)
-    settled = settle_outputs(planned, identity, quiet)
+    settled = settle_outputs(planned, identity, overwrite, quiet)
     if settled.finished and (compare or explain):
         say(f"--compare and --explain: nothing for those {len(settled.finished)}, which are not made again", quiet)
     tasks = plan_tasks(settled.jobs, output, compare=compare, explain=explain, maps=maps, replace=overwrite or resume)

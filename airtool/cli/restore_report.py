@@ -51,7 +51,7 @@ def print_plan(tasks: "Sequence[Task]") -> None:
 
 def conclude(outcome: "Outcome", planned: int, quiet: bool, *, overwrite: bool) -> None:
     """Sum up, and leave with the exit code that fits. overwrite: whether older outputs were being replaced."""
-    from airtool.engine.records import count, megapixels
+    from airtool.engine.records import count, left_alone, megapixels
 
     counts = count(outcome.records)
     done, failed = counts["restored"], counts["failed"]
@@ -60,6 +60,8 @@ def conclude(outcome: "Outcome", planned: int, quiet: bool, *, overwrite: bool) 
     if done:
         speed = megapixels(outcome.records) / outcome.seconds
         say(f"{done} of {planned} restored in {clock(outcome.seconds)} ({speed:.2f} MP/s)", quiet)
+    if alone := left_alone(outcome.records):
+        say(f"{alone} of {planned} left alone: nothing was found to remove", quiet)
     if counts["kept"]:
         say(f"{counts['kept']} of {planned} made by another run meanwhile, kept", quiet)
     if failed:

@@ -47,6 +47,15 @@ def count(records: Sequence[Record]) -> dict[str, int]:
     return {name: found[name] for name in get_args(Status)}
 
 
+def left_alone(records: Sequence[Record]) -> int:
+    """How many pictures were handed back as they were, because nothing was found in them that could be removed."""
+    from airtool.methods.autodir.vocabulary import NOTHING  # takes OpenCV along, which plans do without
+
+    return sum(
+        r.status == "restored" and r.guessed and not r.degradation and set(r.shares) <= {NOTHING} for r in records
+    )
+
+
 def megapixels(records: Sequence[Record]) -> float:
     """Millions of pixels restored."""
     return sum((r.width or 0) * (r.height or 0) for r in records if r.status == "restored") / 1e6

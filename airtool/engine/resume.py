@@ -91,6 +91,8 @@ class Settled:
     """Those whose outputs are missing, then those to be made again."""
     again: int = 0
     """How many of the jobs make an output of our own again, because its input has changed."""
+    replaced: int = 0
+    """How many of the jobs replace whatever is there, because ``--overwrite`` asks for it."""
     finished: tuple[Job, ...] = ()
     """Those whose outputs are there already, as this run would make them."""
     unknown: tuple[Job, ...] = ()
@@ -105,23 +107,28 @@ class Settled:
         ]
 
 
-def settle(missing: Sequence[Job], judged: Sequence[Judged]) -> Settled:
+def settle(missing: Sequence[Job], judged: Sequence[Judged], *, overwrite: bool = False) -> Settled:
     """What follows from the verdicts on what is there, and from what is missing.
 
-    Raises UsageError when outputs were made by a run with other settings or weights: neither are they what was asked
-    for, nor does ``--resume`` replace them.
+    overwrite: replace everything that this run would not make the same. Raises UsageError without it when outputs were
+    made by a run with other settings or weights: neither are they what was asked for, nor does ``--resume`` alone
+    replace them.
     """
+    finished = tuple(each.job for each in judged if each.verdict == "finished")
+    if overwrite:
+        rest = tuple(each.job for each in judged if each.verdict != "finished")
+        return Settled((*missing, *rest), replaced=len(rest), finished=finished)
     if foreign := [each for each in judged if each.verdict == "foreign"]:
         names = listing([each.job.target for each in foreign if each.job.target is not None])
         differing = ", ".join(dict.fromkeys(name for each in foreign for name in each.differing))
         raise UsageError(
-            f"already there, made with other settings ({differing}): {names}; name another folder, or pass --overwrite "
-            "to make all again"
+            f"already there, made with other settings ({differing}): {names}; name another folder, or add --overwrite "
+            "to replace what was made otherwise"
         )
     again = [replace(each.job, replaces=each.digest) for each in judged if each.verdict == "changed"]
     return Settled(
         (*missing, *again),
-        sum(each.digest != EMPTY for each in judged if each.verdict == "changed"),
-        tuple(each.job for each in judged if each.verdict == "finished"),
-        tuple(each.job for each in judged if each.verdict == "unknown"),
+        again=sum(each.digest != EMPTY for each in judged if each.verdict == "changed"),
+        finished=finished,
+        unknown=tuple(each.job for each in judged if each.verdict == "unknown"),
     )

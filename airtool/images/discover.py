@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
@@ -63,20 +63,38 @@ def search(inputs: Sequence[str]) -> Found:
     files or folders, links followed, each folder entered once), a pattern with ``*``, ``?``, ``[...]`` or ``**``
     (files with a known suffix; relative to the part before the first wildcard), or ``-`` for standard input. All but
     the last may be URLs: folders end with a slash where the store cannot tell them from files (http).
+    A picture that several inputs mean, such as a folder and another one inside it, keeps the longest of its relative
+    names, that of the outermost folder, whatever their order.
     Raises UsageError for an input that does not exist, a folder without pictures or that cannot be listed, a pattern
     that matches none, and no input at all. Raises AirtoolError for a store that cannot be reached.
     """
     if not inputs:
         raise UsageError("no input: name a picture, a folder, a quoted pattern or - for standard input")
-    found: dict[tuple[object, Path], Source] = {}
+    found: dict[object, Source] = {}
+    entry_of: dict[tuple[object, Path], object] = {}
     passed: dict[object, str] = {}
     for text in inputs:
         pictures, others = _expand(text)
         for source in pictures:
             key = None if source.path is None else identity(source.path)
-            found.setdefault((key, source.relative), source)
+            entry = entry_of.setdefault((key, source.relative), None if source.path is None else _entry(source.path))
+            found[entry] = _merged(found.get(entry, source), source)
         passed |= {identity(other.path): other.relative.suffix.lower() for other in others if other.path is not None}
     return Found(list(found.values()), passed)
+
+
+def _entry(path: Place) -> object:
+    """Equal for two names of one entry of a folder: links to folders are resolved.
+
+    A link to a picture, beside it perhaps, has a name of its own and so an output of its own.
+    """
+    return Path(os.path.realpath(path.parent), path.name) if isinstance(path, Path) else identity(path)
+
+
+def _merged(first: Source, second: Source) -> Source:
+    """One source for two of the same picture. No output may lie in a folder that either was found in."""
+    kept = second if len(second.relative.parts) > len(first.relative.parts) else first
+    return replace(kept, root=kept.root or first.root or second.root)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

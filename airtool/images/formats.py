@@ -60,6 +60,9 @@ OTHERS = RAW | {
 }  # fmt: skip
 """Suffixes that mark a picture in a format that airtool neither reads nor writes."""
 
+USUAL = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".avif")
+"""Suffixes that people type by hand."""
+
 ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm", "pbm": "ppm", "pnm": "ppm"}
 """What else people type for `--format`."""
 
@@ -101,6 +104,16 @@ def by_other_suffix(name: str | PurePath) -> str | None:
     """The suffix, in lower case, of a file name that announces one of `OTHERS`, or None."""
     suffix = PurePath(name).suffix.lower()
     return suffix if suffix in OTHERS else None
+
+
+def mistyped(name: str | PurePath) -> bool:
+    """Whether the suffix of a file name is one of `USUAL` with a slip of the keyboard.
+
+    Two letters swapped, one doubled, or an inner one left out, as in "jgp", "pngg" and "wbp". Other letters in place of
+    the right ones do not count: "diff" and "pkg" are names of folders too.
+    """
+    suffix = PurePath(name).suffix.lower()
+    return suffix not in SUFFIXES and any(suffix in _slips(usual) for usual in USUAL)
 
 
 def by_magic(data: bytes) -> str | None:
@@ -162,6 +175,15 @@ def written_as(name: str) -> tuple[str, tuple[str, ...]]:
     if missing_encoder(name) is None:
         return name, ()
     return STAND_IN, (f"{name.upper()} cannot be written and becomes {STAND_IN.upper()}",)
+
+
+def _slips(suffix: str) -> set[str]:
+    """What a suffix becomes by one slip. The first character, the dot, stays."""
+    swapped = {suffix[:i] + suffix[i + 1] + suffix[i] + suffix[i + 2 :] for i in range(1, len(suffix) - 1)}
+    doubled = {suffix[:i] + suffix[i] + suffix[i:] for i in range(1, len(suffix))}
+    # Of three letters too little would stay.
+    shortened = {suffix[:i] + suffix[i + 1 :] for i in range(2, len(suffix) - 1)} if len(suffix) > 4 else set()
+    return swapped | doubled | shortened
 
 
 def _match(table: tuple[tuple[int, bytes, str], ...], data: bytes) -> str | None:

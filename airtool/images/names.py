@@ -1,7 +1,10 @@
 """File names in messages."""
 
+import os
+import sys
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 LISTED = 5
 """How many file names an error message spells out."""
@@ -17,6 +20,16 @@ def shown(name: object) -> str:
     if text.isprintable():
         return text
     return "".join(c if _printable(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def in_utf8(name: Path) -> Path:
+    """A local name as it reads where names are UTF-8, whatever else the locale takes its bytes for.
+
+    What is no UTF-8 becomes the surrogates that it is there. The result is for comparing: it opens nothing.
+    """
+    if sys.getfilesystemencoding() == "utf-8":
+        return name
+    return Path(os.fsencode(name).decode("utf-8", "surrogateescape"))
 
 
 def _printable(c: str) -> bool:

@@ -14,11 +14,12 @@ from airtool.images.formats import (
     by_other_suffix,
     by_suffix,
     missing_encoder,
+    mistyped,
     parse_format,
     writable,
     written_as,
 )
-from airtool.images.names import listing, shown
+from airtool.images.names import in_utf8, listing, shown
 from airtool.images.remote import Place, Remote, check_writable, place
 from airtool.images.shard import Shard
 from airtool.images.stores import identity, kind, lies_in, taken
@@ -69,7 +70,8 @@ def plan(
     """Give every source its output, and find whatever stands in the way before work starts.
 
     out: ``-`` for standard output (one source only); with one source a name with a picture suffix, unless it is a
-    folder or ends in a slash, is the output file itself; everything else is a folder, created when needed, that mirrors
+    folder or ends in a slash, is the output file itself, and one with a suffix that could have been meant as such is
+    refused; everything else is a folder, created when needed, that mirrors
     the inputs' tree. Both may be URLs.
     format: a format to write; None keeps each input's, unless that cannot be written: see `formats.written_as`.
     Suffixes change only where the format does.
@@ -98,7 +100,7 @@ def plan(
     _check_collisions(jobs)
     _check_inputs(sources, jobs)
     formats = frozenset(job.format for job in jobs)
-    jobs = [job for job in jobs if shard is None or shard.holds(job.source.relative)]
+    jobs = [job for job in jobs if shard is None or shard.holds(_named(job.source))]
     there = taken(job.target for job in jobs if job.target is not None)
     present = [replace(job, target=there[job.target]) for job in jobs if job.target in there]
     if folders := [job.target for job in present if isinstance(job.target, Path) and job.target.is_dir()]:
@@ -111,6 +113,12 @@ def plan(
     return Plan(tuple(job for job in jobs if job.target not in kept), skipped, folder, formats=formats)
 
 
+def _named(source: Source) -> Path:
+    """The name by which a picture falls to a shard."""
+    # A store's names do not go through the locale.
+    return source.relative if isinstance(source.path, Remote) else in_utf8(source.relative)
+
+
 def marks_folder(text: str) -> bool:
     """Whether what somebody typed as an output can only be a folder, by the slash at its end."""
     return text.endswith(("/", os.sep))
@@ -119,7 +127,7 @@ def marks_folder(text: str) -> bool:
 def _is_file_name(sources: Sequence[Source], out: Place) -> bool:
     """Whether the output is meant as a file rather than as a folder."""
     own, one = by_suffix(out.name), len(sources) == 1
-    if own is None and not (one and by_other_suffix(out.name)):
+    if own is None and not (one and (by_other_suffix(out.name) or mistyped(out.name))):
         return False
     if kind(out) == "folder" if isinstance(out, Remote) else out.is_dir():
         return False

@@ -4,6 +4,7 @@ Nothing is asked here, and fsspec is not imported: that is `airtool.images.store
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -73,7 +74,8 @@ def is_url(text: str) -> bool:
 
 
 def place(text: str | Place) -> Place:
-    """What a path or a URL stands for; ``file://`` is the local disk, and what follows it is taken as it stands.
+    """What a path or a URL stands for; ``file://`` is the local disk, and what follows it is taken as it stands,
+    but for the slash before a drive.
 
     Nothing is asked yet. Raises UsageError for URLs of several joined by ``::``.
     """
@@ -85,8 +87,16 @@ def place(text: str | Place) -> Place:
     if "::" in text:
         raise UsageError(f"{text}: URLs joined by '::' are not understood: name the store itself")
     if found[0].lower().removesuffix("://") in LOCAL:
-        return Path(text[found.end() :])
+        return Path(without_root(text[found.end() :]))
     return Remote(text.rstrip("/") if len(text.rstrip("/")) > found.end() else found[0])
+
+
+def without_root(path: str, system: Callable[[str], PurePath] = Path) -> str:
+    """What follows ``file://``, without the slash that stands before a drive (``/C:/pictures``) in URLs only.
+
+    system: the kind of paths; only those of Windows have drives.
+    """
+    return path[1:] if path.startswith("/") and system(path[1:]).drive else path
 
 
 def local(of: Place) -> Path:

@@ -29,6 +29,8 @@ class Shard:
     def holds(self, relative: PurePath) -> bool:
         """Whether the picture of this name below the folder that was asked for belongs to this run.
 
+        relative: a local one as `airtool.images.names.in_utf8` has it, so that locales agree.
+
         By a hash of the name alone: every picture belongs to exactly one of `count` runs, whatever machine lists it, in
         whatever order, and whatever else is in the folder. Composed and decomposed letters count as equal.
         """

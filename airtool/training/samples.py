@@ -2,25 +2,51 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
+from airtool.errors import AirtoolError
 from airtool.images.opencv import cv2
 from airtool.training.data import SampleMaker
 
+Sample = tuple[Tensor, Tensor, str]
+Batch = tuple[Tensor, Tensor, tuple[str, ...]]
 
-class _Samples(Dataset[tuple[Tensor, Tensor, str]]):
+
+class _Samples(Dataset[Sample | AirtoolError]):
+    """Gives errors that a user can cause as samples: of those that are raised, PyTorch passes on a page of text."""
+
     def __init__(self, maker: SampleMaker) -> None:
         self.maker = maker
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
-        degraded, clean, label = self.maker(index)
+    def __getitem__(self, index: int) -> Sample | AirtoolError:
+        try:
+            degraded, clean, label = self.maker(index)
+        except AirtoolError as error:
+            return error
         return torch.from_numpy(degraded), torch.from_numpy(clean), label
+
+
+def _collated(samples: Sequence[Sample | AirtoolError]) -> Batch | AirtoolError:
+    for sample in samples:
+        if isinstance(sample, AirtoolError):
+            return sample
+    degraded, clean, labels = default_collate(list(samples))
+    return degraded, clean, tuple(labels)
+
+
+def _checked(made: Iterator[Batch | AirtoolError]) -> Iterator[Batch]:
+    """The batches; raises the error that came in the place of one."""
+    for batch in made:
+        if isinstance(batch, AirtoolError):
+            del made  # which the error would keep alive, and with it the processes
+            raise batch
+        yield batch
 
 
 @contextmanager
@@ -50,12 +76,12 @@ def _start_worker(_worker: int) -> None:
 
 def batches(
     maker: SampleMaker, first_step: int, last_step: int, workers: int, process: int = 0, processes: int = 1
-) -> Iterator[tuple[Tensor, Tensor, tuple[str, ...]]]:
+) -> Iterator[Batch]:
     """Degraded and clean batches, (batch / processes, 3, patch, patch), with labels, one a step
     from first_step up to, not including, last_step.
 
     Step s of process p of P takes the samples s * batch + p, s * batch + p + P, ...: all processes together see the
-    same samples whatever their number.
+    same samples whatever their number. Iterating raises the AirtoolError, such as a UsageError, that a sample raised.
     """
     batch = maker.recipe.batch
     # A step's samples divide evenly among the processes, so each takes every so manieth of all: a range, which a long
@@ -68,11 +94,12 @@ def batches(
         num_workers=workers,
         # Not forked: the thread pools of OpenCV and PyTorch do not survive a fork, and a worker would hang.
         multiprocessing_context="spawn" if workers else None,
+        collate_fn=_collated,
         worker_init_fn=_start_worker,
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
     if not workers:
-        return iter(loader)
+        return _checked(iter(loader))
     with _deaf_children():
-        return iter(loader)
+        return _checked(iter(loader))

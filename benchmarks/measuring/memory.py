@@ -21,7 +21,7 @@ def begin_peak(device: torch.device) -> int:
         # Linux forgets the peak so far. Its ru_maxrss would not do: a child inherits that of its parent.
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return _status("VmHWM") or _largest()
+        return _status("VmHWM") or largest()
     return _status("VmRSS")
 
 
@@ -29,7 +29,7 @@ def end_peak(device: torch.device) -> int:
     """The most bytes held since `begin_peak`; where the system cannot forget, since the process began."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return _status("VmHWM") or _largest()
+    return _status("VmHWM") or largest()
 
 
 def _status(name: str) -> int:
@@ -41,6 +41,7 @@ def _status(name: str) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
 
 
-def _largest() -> int:
+def largest(whose: int = resource.RUSAGE_SELF) -> int:
+    """The most bytes that this process, or the largest of its ended children (RUSAGE_CHILDREN), has held so far."""
     # macOS counts bytes, others kilobytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(whose).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

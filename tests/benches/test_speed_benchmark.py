@@ -69,6 +69,17 @@ def script() -> ModuleType:
         sys.path.remove(str(FOLDER))
 
 
+@pytest.mark.parametrize(("system", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_the_most_memory_of_a_command_is_in_mebibytes(system: str, unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    large = load_script("large_picture")
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(large.subprocess, "run", lambda command, check: None)
+    held = SimpleNamespace(ru_maxrss=300 * 2**20 // unit)
+    monkeypatch.setattr(large.resource, "getrusage", lambda whose: held)
+    assert large.run_command(np.zeros((8, 8, 3), np.float32), [])[1] == 300
+
+
 @pytest.fixture(autouse=True)
 def small_matrices(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine's peak is of no interest here, and takes seconds."""

@@ -90,7 +90,6 @@ def test_help_costs_little_more_than_the_packages_that_print_it() -> None:
         (["restore", "in", "out", "--tile", "big"], "--tile big"),
         (["restore", "in", "out", "--device", "gpu"], "cuda"),
         (["restore", "in", "out", "--precision", "fp8"], "bf16"),
-        (["restore", "in", "out", "--overwrite", "--resume"], "exclude each other"),
         (["restore", "in", "out", "--quality", "80"], "lossless"),
         (["restore", "in", "out", "--quality", "101"], "--quality"),
         (["restore", "in", "out", "--format", "gif"], "gif"),

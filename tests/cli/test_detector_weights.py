@@ -39,6 +39,7 @@ def test_restore_asks_the_detector_that_is_named(airtool: Run, folder: Path, con
 
     code, _, err = airtool("restore", folder, out, *options, "--resume")
     assert (code, "1 already there, kept\n" in err, "2 of 2 restored" in err) == (0, True, True)
+    assert err.endswith("\n2 of 2 left alone: nothing was found to remove\n")
     code, _, err = airtool("restore", folder, out, *METHOD, "--resume")
     assert (code, "made with other settings (detector weights): " in err) == (2, True)
 

@@ -270,7 +270,6 @@ def test_shards_share_the_ground_truths(iterate: Run, folder: Path, truths: Path
         (["--trace", "./out"], "--trace ./out is also the output folder"),
         (["--device", "tpu"], "no device is called 'tpu'"),
         (["--quality", "3", "--format", "png"], "no effect on a lossless format"),
-        (["--overwrite", "--resume"], "exclude each other"),
     ],
 )
 def test_mistakes_are_one_line(

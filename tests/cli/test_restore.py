@@ -276,19 +276,39 @@ def test_ctrl_c_leaves_whole_files(weights: str, tmp_path: Path) -> None:
     assert (said["interrupted"], said["restored"]) == (True, len(written))
 
 
-def test_an_interrupted_overwrite_does_not_promise_that_resume_goes_on(
-    airtool: Run, folder: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("command", ["restore", "iterate"])
+def test_an_interrupted_overwrite_goes_on_with_both_options(
+    airtool: Run, folder: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     def interrupted(self: Pipeline) -> Record:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Pipeline, "_finish_next", interrupted)
-    for command in ("restore", "iterate"):
-        call = (command, folder, tmp_path / command, "--weights", weights)
-        code, _, err = airtool(*call)
-        assert (code, "of 3; go on with --resume" in err) == (130, True), err
-        code, _, err = airtool(*call, "--overwrite")
-        assert (code, "of 3; the others are as they were; --overwrite begins again" in err) == (130, True), err
+    def made(out: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in out.rglob("*.[jp]*g")}
+
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    call = (command, folder, out, "--weights", weights)
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "_finish_next", interrupted)
+        code, _, err = airtool(command, folder, tmp_path / "stopped", "--weights", weights, "--overwrite")
+        assert (code, "of 3; the others are as they were; go on with --overwrite --resume" in err) == (130, True), err
+    assert airtool(*call, "--tile", 64, "-q")[0] == 0
+    (out / "tür" / "c.png").write_bytes(b"edited")
+    # As far as a run may come that is stopped.
+    assert airtool(command, folder / "a.jpg", out, "--weights", weights, "--overwrite", "-q")[0] == 0
+    code, _, err = airtool(*call, "--overwrite", "--resume")
+    assert code == 0, err
+    assert "1 already there, kept\n2 replaced, which are not what this run would make\n" in err
+    assert "2 of 2" in err
+    assert airtool(command, folder, fresh, "--weights", weights, "-q")[0] == 0
+    assert made(out) == made(fresh)
+    code, _, err = airtool(*call, "--overwrite", "--resume")
+    assert (code, "3 already there, kept" in err) == (0, True)
+    # A single file has no record, so nothing is known to be finished.
+    one = (command, folder / "b.png", tmp_path / "b.png", "--weights", weights)
+    (tmp_path / "b.png").write_bytes(b"old")
+    code, _, err = airtool(*one, "--overwrite", "--resume")
+    assert (code, (tmp_path / "b.png").read_bytes() == made(fresh)["b.png"]) == (0, True), err
 
 
 def test_a_folder_that_is_closed_to_comparisons_is_found_before_the_work(

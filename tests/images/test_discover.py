@@ -68,6 +68,18 @@ def test_files_are_taken_whatever_they_are_called(tmp_path):
 def test_each_picture_once(tmp_path):
     make(tmp_path, "in/a.png", "in/b/c.png")
     assert relatives(tmp_path / "in", tmp_path / "in" / "a.png", tmp_path / "in") == ["a.png", "b/c.png"]
+    # A folder inside another one, in whatever order, as a shell expands in/** and through a link.
+    (tmp_path / "linked").symlink_to(tmp_path / "in" / "b")
+    folder, inner, picture = tmp_path / "in", tmp_path / "in" / "b", tmp_path / "in" / "b" / "c.png"
+    assert relatives(folder, inner) == relatives(folder, tmp_path / "linked") == ["a.png", "b/c.png"]
+    assert relatives(folder, folder / "a.png", inner, picture) == ["a.png", "b/c.png"]
+    assert relatives(picture, inner, folder) == ["b/c.png", "a.png"]
+    assert relatives(folder / "a.png", inner) == ["a.png", "c.png"]
+    # What a folder was searched for stays out of bounds for outputs, also where a file was named before.
+    assert {source.root for source in discover([str(folder / "a.png"), str(inner), str(folder)])} == {folder}
+    # Links that lie beside pictures are pictures of their own.
+    (folder / "z.png").symlink_to(folder / "a.png")
+    assert relatives(folder, folder / "z.png") == ["a.png", "z.png", "b/c.png"]
 
 
 def test_patterns(tmp_path, monkeypatch):

@@ -65,12 +65,22 @@ def test_files_of_a_pattern_that_the_shell_expanded(here):
     assert len(planned(everything, "out", format="png")) == 5
 
 
-@pytest.mark.parametrize("name", ["better.gif", "better.HEIC", "sub/better.jxl", "better.nef", "better.jp2"])
+@pytest.mark.parametrize(
+    "name",
+    ["better.gif", "better.HEIC", "sub/better.jxl", "better.nef", "better.jp2", "better.jgp", "x.JEPG", "x.pngg"],
+)
 def test_a_file_that_cannot_be_written_is_no_folder(here, name):
     kind = Path(name).suffix[1:].upper()
     refused(f"^{name}: {kind} is not a format that airtool writes: choose one of .jpg .png .*slash", ["in/a.jpg"], name)
     assert planned(["in/a.jpg"], f"{name}/") == [(f"{name}/a.jpg", "jpeg")]
     Path(name).mkdir(parents=True)
+    assert planned(["in/a.jpg"], name) == [(f"{name}/a.jpg", "jpeg")]
+
+
+@pytest.mark.parametrize(
+    "name", ["out.v2", "2026.11", "out.web", "out.diff", "out.tmp", "out.pkg", "out.jpgs", "jgp", "o."]
+)
+def test_a_dot_makes_no_file_of_a_folder(here, name):
     assert planned(["in/a.jpg"], name) == [(f"{name}/a.jpg", "jpeg")]
 
 

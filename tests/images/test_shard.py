@@ -1,5 +1,8 @@
 """Shards: every picture belongs to exactly one of them, whoever lists it."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path, PureWindowsPath
 
 import pytest
@@ -28,6 +31,28 @@ def test_the_share_follows_from_the_name_on_every_system() -> None:
         (number,) = (number for number in range(1, 100) if Shard(number, 99).holds(Path(name)))
         assert Shard(number, 99).holds(PureWindowsPath(name.replace("/", "\\")))
         assert Shard(number, 99).holds(Path(name.replace("ü", "u\u0308")))
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")
+def test_the_share_does_not_depend_on_the_locale(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for index in range(12):
+        Path(os.fsdecode(bytes(tmp_path) + b"/in/t\xc3\xbcr-\xff-%d.png" % index)).write_bytes(b"x")
+    code = (
+        "import os, sys; from airtool.images.discover import discover; from airtool.images.plan import plan\n"
+        "from airtool.images.shard import Shard\n"
+        "for job in plan(discover(['in']), 'out', shard=Shard(1, 3)).jobs: print(ascii(os.fsencode(job.target.name)))\n"
+        "print(sys.getfilesystemencoding(), file=sys.stderr)"
+    )
+    shares, encodings = [], []
+    for variables in ({"PYTHONUTF8": "1"}, {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}):
+        command, environment = [sys.executable, "-c", code], {**os.environ, **variables}
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        shares.append(run.stdout)
+        encodings.append(run.stderr.strip())
+    assert encodings == ["utf-8", "ascii"]
+    assert shares[0] == shares[1]
+    assert 0 < shares[0].count("\n") < 12
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "2", "a/b", "-1/4", "1/0", "1/4/", "1/999999", "", "١/٢"])

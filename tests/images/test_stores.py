@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import fsspec
 import pytest
@@ -16,7 +16,7 @@ from airtool.images.discover import discover, search
 from airtool.images.files import TakenError, write_atomic
 from airtool.images.plan import plan
 from airtool.images.reader import Reader
-from airtool.images.remote import Remote, place
+from airtool.images.remote import Remote, place, without_root
 from airtool.images.stores import find, lies_in, read, taken, write
 
 
@@ -59,6 +59,14 @@ def test_what_is_typed() -> None:
         assert place(text) == Path(text)
     assert place("file:///a b/%20") == place("local:///a b/%20") == Path("/a b/%20")
     assert place("FILE://in") == Path("in")
+    for text, path in (
+        ("/C:/a b/%20", r"C:\a b\%20"),
+        ("C:/a", r"C:\a"),
+        ("/in/c", r"\in\c"),
+        ("//host/in/c", r"\\host\in\c"),
+    ):
+        assert str(PureWindowsPath(without_root(text, PureWindowsPath))) == path
+    assert place("file:///C:/a") == Path("/C:/a"), "a name like any other where there are no drives"
     for text in ("s3://in/deep", "memory://", "gs://in", "sftp://host/x"):
         assert str(place(text)) == str(place(f"{text}/")) == text
     for text in ("simplecache::s3://in", "zip://a.png::s3://in/a.zip"):

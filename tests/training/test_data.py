@@ -1,5 +1,6 @@
 """Samples depend on the seed and their number alone, and are what the mix says."""
 
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from airtool.degradations.compose import parse_steps
 from airtool.errors import UsageError
-from airtool.training.data import SampleMaker, load_folder, load_pairs
+from airtool.training.data import Pixels, SampleMaker, load_folder, load_pairs
 from airtool.training.recipe import Recipe
 from airtool.training.samples import batches
 
@@ -165,6 +166,24 @@ def test_steps_see_the_same_samples_whatever_makes_them(
         seen = sorted(float(sample.sum()) for share in shares for sample in share[step][0])
         expected = sorted(float(made((2 + step) * tiny.batch + i)[0].sum()) for i in range(tiny.batch))
         assert seen == pytest.approx(expected, rel=1e-6)
+
+
+class Refusing(SampleMaker):
+    """Makes no second sample."""
+
+    def __call__(self, index: int) -> tuple[Pixels, Pixels, str]:
+        if index == 1:
+            raise UsageError("a.png is no use: leave it out")
+        return super().__call__(index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_that_a_user_can_cause_stays_one_line(tiny: Recipe, training_data: Path, workers: int) -> None:
+    good = maker(tiny, training_data)
+    with pytest.raises(UsageError) as caught:
+        list(batches(Refusing(tiny, [scene for scenes in good.scenes for scene in scenes], good.pairs), 0, 2, workers))
+    assert str(caught.value) == "a.png is no use: leave it out"
+    assert multiprocessing.active_children() == []
 
 
 def test_unknown_kinds_and_pairs_of_two_sizes_are_refused(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
