@@ -83,14 +83,14 @@ def shaken(objective: NDRObjective) -> NDRObjective:
 
 @torch.no_grad()
 @pytest.mark.parametrize(("bias", "parts"), [(-50.0, "first"), (50.0, "fine"), (0.0, "both")])
-def test_what_is_recognised_chooses_between_the_two_networks(bias: float, parts: str) -> None:
+def test_the_share_chooses_between_the_two_networks(bias: float, parts: str) -> None:
     network = shaken(NDRObjective(FINE, NDRSettings())).both.restoration_net
     assert network.fine is not None
     network.fine_share.last.weight.mul_(0.01)
     network.fine_share.last.bias.fill_(bias)
     x = torch.rand(2, 3, 16, 24)
-    first, recognised = network.restore_and_recognise(x)
-    share = network.fine_share(recognised)
+    first = network.restore_and_recognise(x)[0]
+    share = network.fine_share(network.encoded(x))
     second = network.fine(x)
     assert (first - second).abs().max() > 0.01
     expected = {"first": first, "fine": second, "both": first + share * (second - first)}[parts]
@@ -148,11 +148,9 @@ def test_what_lies_in_the_details() -> None:
     assert not any(is_fine(label) for label in ("", "clean", "haze:0.2", "rain:0.4,noise:10", "of my own"))
 
 
-def test_a_second_network_needs_what_it_hangs_on() -> None:
+def test_the_stages_of_the_second_network_need_one() -> None:
     with pytest.raises(UsageError, match="fine = true"):
         NDRMethod.objective(SIZES, {"stage": "fine"})
-    with pytest.raises(ValueError, match="recognises"):
-        replace(FINE, recognises=False)
 
 
 @pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("ndr-")])
@@ -166,7 +164,7 @@ def test_only_the_last_stages_have_the_second_network(name: str) -> None:
 
 
 def test_the_embedded_second_correction_fits_the_fine_stage() -> None:
-    objective = NDRMethod.objective(PRESETS["small"], {"stage": "fine"})
+    objective = NDRMethod.objective(PRESETS["small-pair"], {"stage": "fine"})
     own = objective.exported(objective.state_dict())
     theirs = read_weights(embedded_path("autodir", "small")).tensors
     given = objective.translated("autodir", theirs)

@@ -15,7 +15,7 @@ from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.ndr.objective import NDRObjective, NDRSettings
 from airtool.methods.ndr.official import convert
 
-SINGLE = NDRConfig(
+SMALL = NDRConfig(
     dim=16,
     blocks=(1, 2, 3, 4),
     refinement_blocks=1,
@@ -28,13 +28,13 @@ SINGLE = NDRConfig(
 )
 
 PRESETS = {
-    "small": replace(SINGLE, fine=True),
-    "small-single": SINGLE,  # before the stages that add the second network
+    "small": SMALL,
+    "small-pair": replace(SMALL, fine=True),
     "paper": NDRConfig(),
     "paper-residual": NDRConfig(residual=True),
-    "small-plain": replace(SINGLE, recognises=False),
+    "small-plain": replace(SMALL, recognises=False),
 }
-"""The last is there to measure what the paper's modules bring."""
+"""small-pair: with a second network for the details. small-plain: there to measure what the paper's modules bring."""
 
 
 class NDRMethod:

@@ -5,6 +5,7 @@ A four-level encoder-decoder whose skip connections recognise the degradation ag
 those of the authors' checkpoints. The authors published two forward passes for the same keys; ``residual`` chooses.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -54,15 +55,11 @@ class NDRConfig:
     recognises: bool = True
     """False: plain skip connections, without DQ, DI and NDR-Degrad; what the paper's modules are measured against."""
     fine: bool = False
-    """Whether a second network, with a dictionary of its own, restores the pictures in which the first one recognises
-    noise, blur, low resolution or JPEG alone. In one network of the ``small`` size what is to be won in the details (a
-    decibel of JPEG) goes under in what weather, haze and darkness ask for (ten decibels)."""
+    """Whether a second network, with a dictionary of its own, restores the pictures in which the first one's encoder
+    finds noise, blur, low resolution or JPEG alone. In one network of the ``small`` size what is to be won in the
+    details (a decibel of JPEG) goes under in what weather, haze and darkness ask for (ten decibels)."""
     fine_refinement_blocks: int = 2
     """Its blocks after the decoder; all else is as in the first."""
-
-    def __post_init__(self) -> None:
-        if self.fine and not self.recognises:
-            raise ValueError("fine needs a network that recognises degradations")
 
 
 class CPConv(nn.Module):
@@ -170,28 +167,29 @@ class SkipConnection(nn.Module):
 
 
 class FineShare(nn.Module):
-    """How far what was recognised in a picture lies in its details alone: shares (N, 1, 1, 1) in [0, 1].
+    """How far what a picture suffers from lies in its details alone: shares (N, 1, 1, 1) in [0, 1].
 
-    From means and mean squares of U1..U3 over the picture. The ends are reached exactly, so that mostly one of the two
-    networks is all that has to run.
+    From means and mean squares over the picture of the encoder's features, which tell it better than what DQ makes of
+    them. The ends are reached exactly, so that mostly one of the two networks is all that has to run.
     """
 
-    def __init__(self, feature_dim: int, hidden: int = 32) -> None:
+    def __init__(self, dim: int, hidden: int = 32) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(6 * feature_dim)
-        self.hidden = nn.Linear(6 * feature_dim, hidden)
+        features = 2 * (dim + 2 * dim + 4 * dim)
+        self.norm = nn.LayerNorm(features)
+        self.hidden = nn.Linear(features, hidden)
         self.last = nn.Linear(hidden, 1)
 
-    def logits(self, recognised: Recognised) -> Tensor:
-        """(N,) float32: above 0 for details."""
-        with torch.autocast(recognised[0].device.type, enabled=False):
-            levels = [each.float() for each in recognised]
-            means = [each.mean((2, 3)) for each in levels] + [each.square().mean((2, 3)) for each in levels]
+    def logits(self, levels: Sequence[Tensor]) -> Tensor:
+        """(N,) float32, above 0 for details. levels: the encoder's three features, finest first."""
+        with torch.autocast(levels[0].device.type, enabled=False):
+            floats = [each.float() for each in levels]
+            means = [each.mean((2, 3)) for each in floats] + [each.square().mean((2, 3)) for each in floats]
             found = self.norm(torch.cat(means, 1).to(self.norm.weight.dtype))
             return self.last(F.gelu(self.hidden(found)))[:, 0].float()
 
-    def forward(self, recognised: Recognised) -> Tensor:
-        sure = (self.logits(recognised).sigmoid() - 0.1) / 0.8
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        sure = (self.logits(levels).sigmoid() - 0.1) / 0.8
         return sure.clamp(0, 1)[:, None, None, None]
 
 
@@ -235,19 +233,17 @@ class RestorationNet(nn.Module):
         if config.fine:
             second = replace(config, fine=False, refinement_blocks=config.fine_refinement_blocks)
             self.fine = RestorationNet(second, nn.Parameter(torch.randn(1, config.atoms, config.atom_dim)))
-            self.fine_share = FineShare(config.feature_dim)
+            self.fine_share = FineShare(config.dim)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.fine is None:
             return self.restore_and_recognise(x)[0]
-        skips, deepest, recognised = self._encoded(x)
-        assert recognised is not None
-        share = self.fine_share(recognised).to(x.dtype)
+        levels = self.encoded(x)
+        share = self.fine_share(levels).to(x.dtype)
         if bool((share == 1).all()):
-            del skips, deepest, recognised
+            del levels
             return self.fine(x)
-        first = self._decoded(x, skips, deepest)
-        del skips, deepest, recognised
+        first = self._restored(x, levels)[0]
         return first if bool((share == 0).all()) else torch.lerp(first, self.fine(x), share)
 
     def restore_and_recognise(self, x: Tensor) -> tuple[Tensor, Recognised | None]:
@@ -255,30 +251,25 @@ class RestorationNet(nn.Module):
 
         None for a network that recognises nothing.
         """
-        skips, deepest, recognised = self._encoded(x)
-        return self._decoded(x, skips, deepest), recognised
+        return self._restored(x, self.encoded(x))
 
-    def recognise(self, x: Tensor) -> Recognised | None:
-        """The recognised degradations alone."""
-        return self._encoded(x)[2]
-
-    def _encoded(self, x: Tensor) -> tuple[list[Tensor], Tensor, Recognised | None]:
-        """What goes to the decoder by the skips, finest first, what goes down to the bottom, and U1..U3."""
+    def encoded(self, x: Tensor) -> list[Tensor]:
+        """The encoder's features, finest first: (N, C, H, W), (N, 2C, H / 2, W / 2), (N, 4C, H / 4, W / 4)."""
         e1 = self.block1(self.extractor(x))
         e2 = self.block2(self.pool1(e1))
-        e3 = self.block3(self.pool2(e2))
-        deepest = self.pool3(e3)
-        if not self.recognises:
-            return [e1, e2, e3], deepest, None
-        e1, u1 = self.res_connect1(e1, self.dr)
-        e2, u2 = self.res_connect2(e2, self.dr)
-        e3, u3 = self.res_connect3(e3, self.dr)
-        return [e1, e2, e3], deepest, (u1, u2, u3)
+        return [e1, e2, self.block3(self.pool2(e2))]
 
-    def _decoded(self, x: Tensor, skips: list[Tensor], deepest: Tensor) -> Tensor:
-        """Empties `skips` on the way up: at full resolution memory is short."""
-        y = self.block_up3(skips.pop(), self.up3(self.bottom(deepest)))
-        y = self.block_up2(skips.pop(), self.up2(y))
-        y = self.block_up1(skips.pop(), self.up1(y))
+    def _restored(self, x: Tensor, levels: list[Tensor]) -> tuple[Tensor, Recognised | None]:
+        """Empties `levels`: at full resolution memory is short."""
+        y = self.bottom(self.pool3(levels[2]))
+        recognised: Recognised | None = None
+        if self.recognises:
+            levels[0], u1 = self.res_connect1(levels[0], self.dr)
+            levels[1], u2 = self.res_connect2(levels[1], self.dr)
+            levels[2], u3 = self.res_connect3(levels[2], self.dr)
+            recognised = u1, u2, u3
+        y = self.block_up3(levels.pop(), self.up3(y))
+        y = self.block_up2(levels.pop(), self.up2(y))
+        y = self.block_up1(levels.pop(), self.up1(y))
         y = self.reconstruction(self.refinement(y, spend=True))
-        return y + x if self.residual else y
+        return (y + x if self.residual else y), recognised

@@ -103,10 +103,9 @@ class NDRObjective(Objective):
     def _share(self, batch: Batch) -> dict[str, Tensor]:
         network = self.both.restoration_net
         with torch.no_grad():
-            recognised = network.recognise(batch.degraded)
-        assert recognised is not None
+            levels = network.encoded(batch.degraded)
         wanted = torch.tensor([float(is_fine(label)) for label in batch.labels], device=batch.degraded.device)
-        logits = network.fine_share.logits(recognised)
+        logits = network.fine_share.logits(levels)
         right = ((logits > 0) == (wanted > 0.5)).float().mean()
         return {"loss": F.binary_cross_entropy_with_logits(logits, wanted), "right": right}
 
