@@ -38,6 +38,8 @@ class Objective(nn.Module):
 
     unit: ClassVar[str] = "dB"
     """Unit of `measure`."""
+    patch_multiple: ClassVar[int] = 8
+    """What the sides of training crops have to be multiples of, as networks halve them up to three times."""
     relative: ClassVar[bool] = True
     """Whether a run is judged by what `measure` gains over the untouched input, clean pictures apart, or by its mean
     over everything."""

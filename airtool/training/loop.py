@@ -24,7 +24,7 @@ from airtool.training.recipe import Recipe
 from airtool.training.samples import batches
 from airtool.training.start import start_from
 from airtool.training.stopping import postponed
-from airtool.training.subjects import check_patch, subject, subject_config
+from airtool.training.subjects import subject, subject_config
 from airtool.training.validation import held_out
 
 Say = Callable[[str], None]
@@ -105,7 +105,6 @@ class _Run:
             raise UsageError(
                 f"batch {recipe.batch} cannot be shared out over {accelerator.num_processes} processes{parts}"
             )
-        check_patch(recipe.method, recipe.patch)
         if options.shard_state and recipe.optimiser != "adamw":
             raise UsageError(f"--shard-state works with the optimiser adamw, not with {recipe.optimiser}")
         if options.shard_state and accelerator.num_processes == 1:
@@ -130,6 +129,9 @@ class _Run:
         torch.manual_seed(recipe.seed)
         self.config = subject_config(recipe.method, recipe.preset)
         objective = self._untrained()
+        if recipe.patch % objective.patch_multiple:
+            wanted = f"make it a multiple of {objective.patch_multiple}"
+            raise UsageError(f"patch {recipe.patch} does not suit {recipe.method}: {wanted}")
         for path in () if self.checkpoint.exists() else options.start:
             taken, all_tensors = start_from(objective, path)
             self.say(f"started from {path}: {taken} of {all_tensors} tensors")

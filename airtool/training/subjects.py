@@ -11,12 +11,6 @@ from airtool.methods.registry import METHODS
 OTHERS = {"detect": "airtool.methods.autodir.detector_objective:DetectorTraining"}
 """``module:class`` by the name that recipes use as `method`, beside `airtool.methods.registry.METHODS`."""
 
-PATCH_MULTIPLE = 8
-"""Networks halve a training crop's sides up to three times."""
-
-PATCH_MULTIPLES = {"autodir": 16}
-"""The exceptions: its diffusion halves latents, which are an eighth as wide."""
-
 
 class Subject(Protocol):
     """What training needs of a method."""
@@ -44,10 +38,3 @@ def subject_config(name: str, preset: str) -> Any:
     if preset not in presets:
         raise UsageError(f"unknown preset {preset!r} of {name}: choose from {', '.join(presets)}")
     return presets[preset]
-
-
-def check_patch(name: str, patch: int) -> None:
-    """Raise UsageError where a method's network cannot take training crops of `patch` pixels a side."""
-    multiple = PATCH_MULTIPLES.get(name, PATCH_MULTIPLE)
-    if patch % multiple:
-        raise UsageError(f"patch {patch} does not suit {name}: make it a multiple of {multiple}")

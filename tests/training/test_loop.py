@@ -142,6 +142,11 @@ def test_weights_of_which_nothing_fits_are_refused(tiny: Recipe, training_data: 
         train(tiny, options(training_data, tmp_path / "out", start=(strange,)), print)
 
 
+def test_crops_that_a_network_cannot_halve_are_refused(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="patch 60 does not suit ndr: make it a multiple of 8"):
+        train(replace(tiny, patch=60), options(training_data, tmp_path), str)
+
+
 def test_resuming_another_recipe_or_a_damaged_checkpoint_is_refused(
     tiny: Recipe, training_data: Path, tmp_path: Path
 ) -> None:

@@ -71,6 +71,8 @@ class AutoDIRObjective(Objective):
     What is random depends on the step alone, so that a resumed run sees the same.
     """
 
+    patch_multiple = 16  # the diffusion halves latents, which are an eighth as wide
+
     def __init__(self, config: AutoDIRConfig, settings: AutoDIRSettings) -> None:
         super().__init__()
         self.settings = settings
