@@ -120,6 +120,8 @@ def degrade(
     from airtool.reports.writers import write_json
 
     pixels = parse_max_pixels(max_pixels)
+    if overwrite and resume:
+        raise UsageError("--overwrite and --resume exclude each other: choose one")
     chosen = parse_steps(steps)
     if format is None and (by_suffix(out) is None or marks_folder(out) or Path(out).is_dir()):
         format = "png"

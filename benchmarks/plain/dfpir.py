@@ -1,5 +1,6 @@
 """DFPIR, plain. The prompts are the orders of channels that the weights file holds, not a text encoder's output."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -95,8 +96,13 @@ class PlainDFPIR(nn.Module):
         self.reduce_chan_level1 = nn.Conv2d(2 * c, 2 * c, 1, bias=False) if local else nn.Identity()
         self.refinement = stage(config.refinement_blocks, 2 * c, h1)
         self.output = nn.Conv2d(2 * c, 3, 3, padding=1, bias=bias or local)
+        self.of_fine = [config.labels.index(name) for name in config.fine_labels]
+        if self.of_fine:
+            self.fine = PlainDFPIR(replace(config, fine_labels=(), refinement_blocks=config.fine_refinement_blocks))
 
     def forward(self, x: Tensor, label: int) -> Tensor:
+        if label in self.of_fine:
+            return self.fine(x, label)
         e1 = self.encoder_level1(self.patch_embed(x))
         e2 = self.encoder_level2(self.down1_2(e1))
         e3 = self.encoder_level3(self.down2_3(e2))
