@@ -28,4 +28,17 @@ DEGRADATIONS: dict[str, Degradation] = {
 }
 """Every degradation by the name that the user types."""
 
-__all__ = ["DEGRADATIONS", "Degradation"]
+DETAILS = ("noise", "blur", "low resolution", "JPEG")
+"""Labels of what lies in a picture's details, not in its scene: what our small networks have a second network for."""
+
+
+def lies_in_details(degraded: str) -> bool:
+    """Whether all that a picture suffers from, "noise:25" or "defocus:2,noise:10", lies in its details.
+
+    Not so for what is clean, nor for what no degradation here is called.
+    """
+    found = [DEGRADATIONS.get(each.partition(":")[0]) for each in degraded.split(",")]
+    return all(each is not None and each.label in DETAILS for each in found)
+
+
+__all__ = ["DEGRADATIONS", "DETAILS", "Degradation", "lies_in_details"]

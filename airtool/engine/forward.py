@@ -4,22 +4,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from airtool.engine import padding, tone
+from airtool.engine.look import crops
 from airtool.engine.memory import is_out_of_memory
 from airtool.engine.settings import SMALLEST_TILE
 from airtool.engine.tiles import Pixels, axis, run_tiled
 from airtool.engine.unspoilt import unspoilt
 from airtool.errors import PictureError
 from airtool.heap import return_heap
-from airtool.methods.base import Method, Request
+from airtool.methods.base import Method, Request, SurveyingMethod
 
 FLIPS = ((), (3,), (2,), (2, 3))
 """The versions of a piece (1, 3, H, W) that a self-ensemble restores, each as the axes over which it is flipped."""
+
+SURVEYED = 4
+"""Crops along each side by which a method surveys a picture."""
 
 
 class Forward:
@@ -97,6 +102,8 @@ class Forward:
             target[:] = self._piece(source, *place)
         else:
             facts = self.method.facts
+            if facts.surveys and self.request.survey is None:  # still the whole picture: parts of it find this done
+                self.request = replace(self.request, survey=self._survey(source))
             rows = axis(height, self.largest[0], facts.overlap, facts.size_multiple)
             columns = axis(width, self.largest[1], facts.overlap, facts.size_multiple)
             run_tiled(source, target, rows, columns, lambda tile, y, x: self._piece(tile, place[0] + y, place[1] + x))
@@ -111,6 +118,22 @@ class Forward:
         restored = np.empty_like(pixels)
         self._restore(pixels, restored, (top, left))
         return restored
+
+    def _survey(self, source: Pixels) -> float | None:
+        """What the method says of a whole picture; None, too, when memory is too short for looking at it."""
+        cut = crops(source, self.method.facts.size_multiple, SURVEYED)
+
+        def look() -> float | None:
+            with torch.inference_mode(), reproducible():
+                batch = torch.from_numpy(cut).permute(0, 3, 1, 2).to(self.device)
+                return cast(SurveyingMethod, self.method).survey(batch.contiguous(memory_format=torch.channels_last))
+
+        try:
+            return unspoilt(look)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                return None
+            raise
 
     def _attempt(self, pixels: Pixels, request: Request) -> Pixels | None:
         """None when the device ran out of memory."""

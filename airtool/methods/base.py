@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from airtool.methods.facts import MethodFacts
 from airtool.methods.objective import Objective
 
-__all__ = ["ExplainingMethod", "LabelledMethod", "Method", "MethodClass", "MethodFacts", "PromptedMethod", "Request"]
+__all__ = [
+    "ExplainingMethod",
+    "LabelledMethod",
+    "Method",
+    "MethodClass",
+    "MethodFacts",
+    "PromptedMethod",
+    "Request",
+    "SurveyingMethod",
+]
 
 
 Pixels = npt.NDArray[np.float32]
@@ -35,6 +44,8 @@ class Request:
     """Weight of AutoDIR's structural correction, 0 to 1; None for the method's own choice."""
     instruction: tuple[Pixels, Pixels] | None = None
     """An example, clean and degraded, (H, W, 3) float32 each, for a method that is instructed."""
+    survey: float | None = None
+    """What `SurveyingMethod.survey` found in the whole picture of which the batch is a tile; None for the whole."""
 
 
 class Method(Protocol):
@@ -87,6 +98,17 @@ class PromptedMethod(Method, Protocol):
 
         Empty where the network reads the sentence itself. Raises UsageError, which names the nearest classes, for a
         sentence that asks for nothing that is known.
+        """
+        ...
+
+
+class SurveyingMethod(Method, Protocol):
+    """A method that decides something for the whole picture, which a tile alone could mislead: ``facts.surveys``."""
+
+    def survey(self, pictures: Tensor) -> float | None:
+        """What to put into `Request.survey` for every tile of the picture that these crops (N, 3, H, W) are from.
+
+        Pictures as ``restore`` takes them. None where these weights decide nothing.
         """
         ...
 

@@ -26,6 +26,8 @@ class MethodFacts:
     """Pixels by which neighbouring tiles should overlap."""
     draws: bool = False
     """Whether it draws random numbers, fixed by `Request.seeds`."""
+    surveys: bool = False
+    """Whether it should see parts of the whole picture before its tiles, to treat all of them alike."""
     explains: tuple[str, ...] = ()
     """Names of the maps that it can show with ``--explain``."""
     summary: str = ""

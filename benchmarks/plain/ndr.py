@@ -1,8 +1,10 @@
 """NDR-Restore, plain."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from plain.blocks import Downsample, Upsample, blocks, to_3d, to_4d
@@ -97,6 +99,21 @@ class Skip(nn.Module):
         return out + feature if self.residual else out
 
 
+class FineShare(nn.Module):
+    """How much of the second network a picture gets, from the encoder's features."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(14 * channels)
+        self.hidden = nn.Linear(14 * channels, 32)
+        self.last = nn.Linear(32, 1)
+
+    def forward(self, *levels: Tensor) -> float:
+        found = torch.cat([x.mean((2, 3)) for x in levels] + [(x * x).mean((2, 3)) for x in levels], 1)
+        share = torch.sigmoid(self.last(F.gelu(self.hidden(self.norm(found)))))
+        return float(((share - 0.1) / 0.8).clamp(0, 1))
+
+
 class PlainNDR(nn.Module):
     """(1, 3, H, W) in [0, 1] to the restored picture, both published forward passes."""
 
@@ -124,11 +141,22 @@ class PlainNDR(nn.Module):
         self.up1, self.block_up1 = Upsample(2 * c), mixed(b1, 2 * c, 2 * c, h1)
         self.refinement = stage(config.refinement_blocks, 2 * c, h1)
         self.reconstruction = nn.Conv2d(2 * c, 3, 3, padding=1)
+        self.has_fine = config.fine
+        if config.fine:
+            self.fine = PlainNDR(replace(config, fine=False, refinement_blocks=config.fine_refinement_blocks))
+            self.fine_share = FineShare(c)
 
     def forward(self, x: Tensor) -> Tensor:
         e1 = self.block1(self.extractor(x))
         e2 = self.block2(self.pool1(e1))
         e3 = self.block3(self.pool2(e2))
+        share = self.fine_share(e1, e2, e3) if self.has_fine else 0.0
+        if share == 1:
+            return self.fine(x)
+        first = self.decoded(x, e1, e2, e3)
+        return first if share == 0 else first + share * (self.fine(x) - first)
+
+    def decoded(self, x: Tensor, e1: Tensor, e2: Tensor, e3: Tensor) -> Tensor:
         y = self.bottom(self.pool3(e3))
         y = self.block_up3(torch.cat([self.res_connect3(e3, self.dr), self.up3(y)], 1))
         y = self.block_up2(torch.cat([self.res_connect2(e2, self.dr), self.up2(y)], 1))

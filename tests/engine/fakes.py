@@ -55,6 +55,7 @@ class FakeMethod:
         hook: Callable[[Tensor, Request], Tensor | None] | None = None,
         needs: Any = "nothing",
         explains: tuple[str, ...] = (),
+        survey: Callable[[Tensor], float | None] | None = None,
     ) -> None:
         self.network = network or LocalNet()
         self.facts = MethodFacts(
@@ -67,14 +68,20 @@ class FakeMethod:
             tiling=tiling,
             overlap=overlap,
             explains=explains,
+            surveys=survey is not None,
         )
         self.hook = hook
+        self._survey = survey
         self.shapes: list[tuple[int, int]] = []
 
     def restore(self, pictures: Tensor, request: Request) -> Tensor:
         self.shapes.append((pictures.shape[2], pictures.shape[3]))
         answer = self.hook(pictures, request) if self.hook else None
         return self.network(pictures) if answer is None else answer
+
+    def survey(self, pictures: Tensor) -> float | None:
+        assert self._survey is not None
+        return self._survey(pictures)
 
     def bytes_per_pixel(self, strips: bool) -> int:
         return 1000

@@ -294,6 +294,43 @@ def test_tiles_know_their_place() -> None:
         np.testing.assert_allclose(session.restore_array(rgb), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("short", [False, True])
+def test_all_tiles_are_told_what_a_survey_of_the_whole_picture_found(short: bool) -> None:
+    """Also where the whole was tried first and memory did not suffice."""
+    seen: list[float | None] = []
+    looked: list[torch.Size] = []
+
+    def survey(pictures: Tensor) -> float:
+        looked.append(pictures.shape)
+        return float(pictures.mean())
+
+    def hook(pictures: Tensor, request: Request) -> None:
+        if short and max(pictures.shape[2:]) > 200:
+            raise RuntimeError("not enough memory: you tried to allocate 1 bytes")
+        seen.append(request.survey)
+
+    method = FakeMethod(hook=hook, survey=survey)
+    rgb = photograph(400, 600)
+    Session(method, Settings(device="cpu", tile=None if short else 192)).restore_array(rgb)
+    assert looked == [(6, 3, 160, 160)]
+    assert len(seen) > 4
+    assert len(set(seen)) == 1
+    assert seen[0] == pytest.approx(rgb.mean(), abs=0.1)
+
+    looked.clear(), seen.clear()
+    Session(method, Settings(device="cpu", tile=0)).restore_array(rgb[:150, :150])
+    assert (looked, seen) == ([], [None]), "a picture in one piece is seen whole anyway"
+
+
+def test_a_survey_that_runs_short_of_memory_is_done_without() -> None:
+    def survey(pictures: Tensor) -> float:
+        raise RuntimeError("not enough memory: you tried to allocate 1 bytes")
+
+    rgb = photograph(200, 300)
+    restored = Session(FakeMethod(survey=survey), Settings(device="cpu", tile=128)).restore_array(rgb)
+    assert np.array_equal(restored, Session(FakeMethod(), Settings(device="cpu", tile=128)).restore_array(rgb))
+
+
 def test_a_method_that_has_to_be_told_is_told_or_the_referee_decides() -> None:
     asked: list[tuple[str, ...]] = []
 

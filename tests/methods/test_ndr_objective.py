@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from airtool.degradations import lies_in_details
 from airtool.errors import UsageError
+from airtool.methods.base import Request
 from airtool.methods.ndr.method import PRESETS, NDRMethod
 from airtool.methods.ndr.network import NDRConfig
-from airtool.methods.ndr.objective import NDRObjective, NDRSettings, is_fine
+from airtool.methods.ndr.objective import NDRObjective, NDRSettings
 from airtool.methods.objective import Batch
 from airtool.methods.weights import embedded_path, read_weights
 from airtool.training.recipe import load_recipe, shipped
@@ -144,8 +146,32 @@ def test_the_share_learns_to_tell_details_from_scenes() -> None:
 
 
 def test_what_lies_in_the_details() -> None:
-    assert all(is_fine(label) for label in ("noise:3", "photo-noise", "jpeg:20", "defocus:2,noise:10", "downsample:2"))
-    assert not any(is_fine(label) for label in ("", "clean", "haze:0.2", "rain:0.4,noise:10", "of my own"))
+    details = ("noise:3", "photo-noise", "jpeg:20", "defocus:2,noise:10", "downsample:2")
+    assert all(lies_in_details(each) for each in details)
+    assert not any(lies_in_details(each) for each in ("", "clean", "haze:0.2", "rain:0.4,noise:10", "of my own"))
+
+
+def test_a_survey_decides_for_every_tile() -> None:
+    """Means over crops of one picture are those of the picture; what it says overrules what a tile looks like."""
+    torch.manual_seed(0)
+    method = NDRMethod(replace(SIZES, fine=True))
+    network = method.network
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    x = torch.rand(4, 3, 16, 24)
+    levels = network.encoded(x)
+    strip = [each.permute(1, 2, 0, 3).flatten(2)[None] for each in levels]  # the same values as one wide picture
+    assert method.survey(x) == pytest.approx(float(network.fine_share(strip)), abs=1e-6)
+    assert 0 < method.survey(x) < 1
+
+    def restored(survey: float | None) -> torch.Tensor:
+        return method.restore(x, Request(survey=survey))
+
+    assert torch.equal(restored(1.0), network.fine(x))
+    assert torch.equal(restored(0.0), network.restore_and_recognise(x)[0])
+    assert torch.allclose(restored(0.25), torch.lerp(restored(0.0), restored(1.0), 0.25), atol=1e-6)
+    assert NDRMethod(SIZES).survey(x) is None
 
 
 def test_the_stages_of_the_second_network_need_one() -> None:
@@ -155,16 +181,19 @@ def test_the_stages_of_the_second_network_need_one() -> None:
 
 @pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("ndr-")])
 def test_only_the_last_stages_have_the_second_network(name: str) -> None:
-    """One that an earlier stage left as it began would answer for noise, and the fine stage would begin with it."""
+    """One that an earlier stage left as it began would answer for noise, and the fine stage would begin with it.
+
+    "weather" comes after the stage that trains it.
+    """
     recipe = load_recipe(name)
     stage = recipe.objective.get("stage", "first")
-    assert PRESETS[recipe.preset].fine == (stage != "first")
+    assert PRESETS[recipe.preset].fine == (stage != "first" or name == "ndr-small-weather")
     if stage == "fine":
-        assert all(is_fine(kind.replace("+", ",")) for kind in recipe.mix)
+        assert all(lies_in_details(kind.replace("+", ",")) for kind in recipe.mix)
 
 
 def test_the_embedded_second_correction_fits_the_fine_stage() -> None:
-    objective = NDRMethod.objective(PRESETS["small-pair"], {"stage": "fine"})
+    objective = NDRMethod.objective(PRESETS["small"], {"stage": "fine"})
     own = objective.exported(objective.state_dict())
     theirs = read_weights(embedded_path("autodir", "small")).tensors
     given = objective.translated("autodir", theirs)

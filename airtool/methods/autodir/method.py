@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from airtool.degradations import DETAILS
 from airtool.errors import UsageError
 from airtool.methods.autodir import FACTS
 from airtool.methods.autodir.network import AutoDIRConfig, AutoDIRNet
@@ -25,7 +26,7 @@ from airtool.methods.configs import config_from
 Config = AutoDIRConfig | PublishedConfig
 
 PRESETS: Mapping[str, Config] = {
-    "small": AutoDIRConfig(fine_classes=("noise", "blur", "low resolution", "JPEG")),
+    "small": AutoDIRConfig(fine_classes=DETAILS),
     "small-single": AutoDIRConfig(),  # before the stage that adds the second correction
     "small-packed": AutoDIRConfig(corrector_dim=36, corrector_pack=2),
     "paper": PublishedConfig(),

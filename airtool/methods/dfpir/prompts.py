@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from airtool.degradations import lies_in_details
 from airtool.errors import UsageError
 
 CLEAN = "clean"
@@ -21,9 +22,6 @@ LABELS = (
 )
 """What our own training adds; the last line later than the rest: an order of channels belongs to a place."""
 
-FINE_LABELS = ("noise-15", "noise-25", "noise-50", "motion-blur", "defocus", "jpeg", "camera-noise", "downsample")
-"""Those of `LABELS` that lie in a picture's details, not in its scene."""
-
 DEFAULT_SIGMA = 25.0
 """Noise that is asked for without a number, as elsewhere in airtool."""
 
@@ -31,6 +29,15 @@ KIN = {"photo-noise": "camera-noise"}
 """Degradations that share the label of another one."""
 
 _GRADED = "noise-"
+
+
+def as_request(label: str) -> str:
+    """A label as it is typed: "noise:15" for "noise-15"."""
+    return f"noise:{label.removeprefix(_GRADED)}" if label.startswith(_GRADED) else label
+
+
+FINE_LABELS = tuple(label for label in LABELS if lies_in_details(as_request(label)))
+"""Those that the embedded weights restore by their second network."""
 
 
 def find_label(request: str, labels: Sequence[str]) -> str | None:
@@ -85,11 +92,6 @@ def training_label(label: str, labels: Sequence[str]) -> str:
             f"[pairs] a label; its prompts are {', '.join(labels)}"
         )
     return found or UNKNOWN
-
-
-def as_request(label: str) -> str:
-    """A label as it is typed: "noise:15" for "noise-15"."""
-    return f"noise:{label.removeprefix(_GRADED)}" if label.startswith(_GRADED) else label
 
 
 def _sigma_of(label: str) -> float:

@@ -11,6 +11,7 @@ FACTS = MethodFacts(
     needs="nothing",
     tiling="approximate",
     overlap=128,
+    surveys=True,
     summary="blind: recognises the degradation in a learned dictionary and undoes it in one pass",
     implementation="airtool.methods.ndr.method:NDRMethod",
 )

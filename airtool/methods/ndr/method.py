@@ -15,7 +15,7 @@ from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.ndr.objective import NDRObjective, NDRSettings
 from airtool.methods.ndr.official import convert
 
-SMALL = NDRConfig(
+SMALL_SINGLE = NDRConfig(
     dim=16,
     blocks=(1, 2, 3, 4),
     refinement_blocks=1,
@@ -28,13 +28,13 @@ SMALL = NDRConfig(
 )
 
 PRESETS = {
-    "small": SMALL,
-    "small-pair": replace(SMALL, fine=True),
+    "small": replace(SMALL_SINGLE, fine=True),
+    "small-single": SMALL_SINGLE,
     "paper": NDRConfig(),
     "paper-residual": NDRConfig(residual=True),
-    "small-plain": replace(SMALL, recognises=False),
+    "small-plain": replace(SMALL_SINGLE, recognises=False),
 }
-"""small-pair: with a second network for the details. small-plain: there to measure what the paper's modules bring."""
+"""small: with a second network for the details. small-plain: there to measure what the paper's modules bring."""
 
 
 class NDRMethod:
@@ -46,10 +46,17 @@ class NDRMethod:
     def __init__(self, config: NDRConfig) -> None:
         self.config = config
         dictionary = nn.Parameter(torch.randn(1, config.atoms, config.atom_dim))
-        self.network: nn.Module = RestorationNet(config, dictionary).eval().requires_grad_(False)
+        self.network = RestorationNet(config, dictionary).eval().requires_grad_(False)
 
     def restore(self, pictures: Tensor, request: Request) -> Tensor:
-        return self.network(pictures)
+        return self.network(pictures, request.survey)
+
+    def survey(self, pictures: Tensor) -> float | None:
+        """How far what a picture, seen in crops (N, 3, H, W), suffers from lies in its details, 0 to 1.
+
+        None where there is no second network for that.
+        """
+        return self.network.survey(pictures)
 
     def bytes_per_pixel(self, strips: bool) -> int:
         # At full resolution the decoder carries 2 * dim channels. A NAFNet block widens them twofold and a Restormer

@@ -180,16 +180,21 @@ class FineShare(nn.Module):
         self.hidden = nn.Linear(features, hidden)
         self.last = nn.Linear(hidden, 1)
 
-    def logits(self, levels: Sequence[Tensor]) -> Tensor:
-        """(N,) float32, above 0 for details. levels: the encoder's three features, finest first."""
+    def logits(self, levels: Sequence[Tensor], *, together: bool = False) -> Tensor:
+        """(N,) float32, above 0 for details. levels: the encoder's three features, finest first.
+
+        together: the batch is one picture, of which the means are taken, and N is 1.
+        """
         with torch.autocast(levels[0].device.type, enabled=False):
             floats = [each.float() for each in levels]
-            means = [each.mean((2, 3)) for each in floats] + [each.square().mean((2, 3)) for each in floats]
-            found = self.norm(torch.cat(means, 1).to(self.norm.weight.dtype))
+            over = (0, 2, 3) if together else (2, 3)
+            means = [each.mean(over) for each in floats] + [each.square().mean(over) for each in floats]
+            found = torch.cat(means, -1).reshape(-1, self.hidden.in_features)
+            found = self.norm(found.to(self.norm.weight.dtype))
             return self.last(F.gelu(self.hidden(found)))[:, 0].float()
 
-    def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        sure = (self.logits(levels).sigmoid() - 0.1) / 0.8
+    def forward(self, levels: Sequence[Tensor], *, together: bool = False) -> Tensor:
+        sure = (self.logits(levels, together=together).sigmoid() - 0.1) / 0.8
         return sure.clamp(0, 1)[:, None, None, None]
 
 
@@ -235,16 +240,23 @@ class RestorationNet(nn.Module):
             self.fine = RestorationNet(second, nn.Parameter(torch.randn(1, config.atoms, config.atom_dim)))
             self.fine_share = FineShare(config.dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, fine_share: float | None = None) -> Tensor:
+        """fine_share: what `survey` found of the picture of which `x` is a tile; None has `x` looked at by itself."""
         if self.fine is None:
             return self.restore_and_recognise(x)[0]
+        if fine_share == 1:
+            return self.fine(x)
         levels = self.encoded(x)
-        share = self.fine_share(levels).to(x.dtype)
+        share = self.fine_share(levels) if fine_share is None else torch.full((1, 1, 1, 1), fine_share).to(x.device)
         if bool((share == 1).all()):
             del levels
             return self.fine(x)
         first = self._restored(x, levels)[0]
-        return first if bool((share == 0).all()) else torch.lerp(first, self.fine(x), share)
+        return first if bool((share == 0).all()) else torch.lerp(first, self.fine(x), share.to(x.dtype))
+
+    def survey(self, x: Tensor) -> float | None:
+        """The second network's share in a picture of which `x` (N, 3, H, W) are crops; None where there is none."""
+        return None if self.fine is None else float(self.fine_share(self.encoded(x), together=True))
 
     def restore_and_recognise(self, x: Tensor) -> tuple[Tensor, Recognised | None]:
         """The picture restored by the first network and the recognised degradations that NDR-Degrad learns from.

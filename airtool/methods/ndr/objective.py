@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from airtool.degradations import DEGRADATIONS
+from airtool.degradations import lies_in_details
 from airtool.errors import UsageError
 from airtool.methods.autodir.names import SECOND
 from airtool.methods.autodir.names import for_restormer as from_correction
@@ -24,9 +24,6 @@ from airtool.methods.objective import Batch, Objective
 PREFIX = "restoration_net."
 FINE, SHARE = "fine.", "fine_share."
 """Where the names of the second network's layers begin, and those of what chooses between the two."""
-
-FINE_CLASSES = ("noise", "blur", "low resolution", "JPEG")
-"""What lies in a picture's details, as `Degradation.label` names it."""
 
 Stage = Literal["first", "fine", "share"]
 
@@ -96,7 +93,7 @@ class NDRObjective(Objective):
 
     def _fine(self, batch: Batch, step: int) -> dict[str, Tensor]:
         for label in batch.labels:
-            if not is_fine(label):
+            if not lies_in_details(label):
                 raise UsageError(f"stage 'fine' is not for {label!r}: take it out of the recipe's [mix]")
         return {"loss": distance(self.settings, self._fine_net()(batch.degraded).float(), batch.clean, step)}
 
@@ -104,7 +101,7 @@ class NDRObjective(Objective):
         network = self.both.restoration_net
         with torch.no_grad():
             levels = network.encoded(batch.degraded)
-        wanted = torch.tensor([float(is_fine(label)) for label in batch.labels], device=batch.degraded.device)
+        wanted = torch.tensor([float(lies_in_details(label)) for label in batch.labels], device=batch.degraded.device)
         logits = network.fine_share.logits(levels)
         right = ((logits > 0) == (wanted > 0.5)).float().mean()
         return {"loss": F.binary_cross_entropy_with_logits(logits, wanted), "right": right}
@@ -134,12 +131,3 @@ class NDRObjective(Objective):
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         prefix = f"both.{PREFIX}"
         return {key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix)}
-
-
-def is_fine(label: str) -> bool:
-    """Whether what a sample suffers from, a label as `Batch` has it, lies in its details alone.
-
-    Not so for what is clean, nor for what has a name of its own.
-    """
-    found = [DEGRADATIONS.get(each.partition(":")[0]) for each in label.split(",")]
-    return all(each is not None and each.label in FINE_CLASSES for each in found)
