@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Barrier
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -97,7 +98,7 @@ class Pipeline:
         self._reading: deque[tuple[Task, int, Future[Opened]]] = deque()
         self._writing: deque[tuple[int, Future[Record]]] = deque()
         self._readers = ThreadPoolExecutor(workers, "read")
-        self._writers = ThreadPoolExecutor(workers, "write")
+        self._writers = _started(ThreadPoolExecutor(workers, "write"), workers)
 
     def __enter__(self) -> Self:
         return self
@@ -105,12 +106,12 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for pool in (self._readers, self._writers):
-            pool.shutdown(wait=False, cancel_futures=True)
         # A second Ctrl-C must not cut off a write: it would take only the moment that the write needs anyway.
         waiting = True
         while waiting:
             with suppress(KeyboardInterrupt):
+                for pool in (self._readers, self._writers):
+                    pool.shutdown(wait=False, cancel_futures=True)
                 self._writers.shutdown(wait=True)
                 waiting = False
         for _, future in self._writing:
@@ -254,6 +255,18 @@ class Pipeline:
                 raise
             return False
         return True
+
+
+def _started(pool: ThreadPoolExecutor, threads: int) -> ThreadPoolExecutor:
+    """Start all threads of a pool now.
+
+    An interruption while it starts one at its first task would leave a thread that works, but that nobody waits for.
+    """
+    together = Barrier(threads + 1)
+    for _ in range(threads):
+        pool.submit(together.wait)
+    together.wait()
+    return pool
 
 
 def failure(task: Task, error: Exception) -> Record:

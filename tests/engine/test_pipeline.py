@@ -2,7 +2,9 @@
 
 import errno
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +185,26 @@ def test_interrupt_leaves_whole_files_and_tells_how_many(folder: Path, tmp_path:
     assert sorted(str(tmp_path / "out" / name) for name in written) == sorted(r.target for r in pipeline.records)
     assert all(read(tmp_path / "out" / name).rgb.size for name in written)
     assert len(method.shapes) == 4
+
+
+def test_an_interrupt_while_a_writer_starts_forgets_no_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread may have written its first file before the thread that started it goes on."""
+    start, out = threading.Thread.start, tmp_path / "out"
+
+    def slowly(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("write"):
+            while not list(out.rglob("*.png")):
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt), Pipeline(session(), tasks(folder, out)) as pipeline:
+        monkeypatch.setattr(threading.Thread, "start", slowly)
+        for _ in pipeline:
+            pass
+    assert sorted(str(out / name) for name in contents(out)) == sorted(r.target for r in pipeline.records) != []
 
 
 def test_few_pictures_are_in_memory_at_once(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
