@@ -33,7 +33,7 @@ app = typer.Typer(
     help="Restore folders of degraded photographs with published all-in-one methods.",
     epilog="Exit codes: 0 all done, 1 something failed, 2 the command cannot be carried out as typed, 130 interrupted, "
     "143 terminated.",
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airtool.cli import completion
 from airtool.cli.console import say, warn
 from airtool.cli.options import Isolate, MaxPixels
 from airtool.cli.outputs import check_quality, plan_outputs, sweep_outputs
@@ -45,6 +46,7 @@ def degrade(
         typer.Option(
             "--with",
             metavar="STEPS",
+            autocompletion=completion.degradations,
             help='Degradations in order, name[:amount],..., such as "rain:0.6,noise:25".',
             rich_help_panel=HOW,
         ),

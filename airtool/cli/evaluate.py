@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airtool.cli import completion
 from airtool.cli.console import say, warn
 from airtool.cli.evaluate_bench import BenchOption, BenchRequest, DataOption, NoiseOption, run_benches
 from airtool.cli.evaluate_end import conclude
@@ -90,6 +91,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAMES",
+            autocompletion=completion.methods,
             help="Method that restores (default: that of --weights, or autodir); with --bench also ndr,dfpir.",
             rich_help_panel=HOW,
         ),
@@ -110,6 +112,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME[:AMOUNT]",
+            autocompletion=completion.degradations,
             help="What a method that has to be told is told (default: it works it out).",
             rich_help_panel=HOW,
         ),

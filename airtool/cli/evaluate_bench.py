@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airtool.cli import completion
 from airtool.cli.console import say, warn
 from airtool.cli.evaluate_end import conclude
 from airtool.cli.evaluate_methods import MethodRequest
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
 
 BenchOption = Annotated[
     str | None,
-    typer.Option(metavar="NAMES", help="Measure these benchmarks, e.g. rain100l,cbsd68-25.", rich_help_panel=PANEL),
+    typer.Option(
+        metavar="NAMES",
+        autocompletion=completion.benches,
+        help="Measure these benchmarks, e.g. rain100l,cbsd68-25.",
+        rich_help_panel=PANEL,
+    ),
 ]
 DataOption = Annotated[
     str | None,

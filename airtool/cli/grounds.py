@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from airtool.cli import completion
 from airtool.cli.console import say, warn
 from airtool.cli.outputs import sweep_outputs
 from airtool.cli.progress import track
@@ -39,6 +40,7 @@ def grounds(
         str | None,
         typer.Option(
             metavar="STEPS",
+            autocompletion=completion.degradations,
             help='Write each ground also after these degradations, name[:amount],..., such as "rain:0.4,noise:25".',
             rich_help_panel=WHAT,
         ),

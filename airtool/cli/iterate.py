@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airtool.cli import completion
 from airtool.cli.console import say, warn
 from airtool.cli.iterate_report import check_trace, conclude, print_plan
 from airtool.cli.options import (
@@ -26,7 +27,7 @@ from airtool.cli.options import (
 )
 from airtool.cli.outputs import check_quality, plan_outputs, settle_outputs, sweep_outputs
 from airtool.cli.progress import track
-from airtool.errors import AirtoolError, UsageError
+from airtool.errors import UsageError
 
 if TYPE_CHECKING:
     from airtool.images.discover import Source
@@ -64,6 +65,7 @@ def iterate(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completion.methods,
             help="Method that makes the steps (default: the one that --weights are for, else autodir).",
             rich_help_panel=LOOP,
         ),
@@ -161,7 +163,7 @@ def iterate(
     pixels = parse_max_pixels(max_pixels)
     for option, path in (("--weights", weights), ("--detector-weights", detector_weights)):
         if path is not None and not Path(path).is_file():
-            raise AirtoolError(f"{option}: file {path} does not exist: check the spelling")
+            raise UsageError(f"{option}: file {path} does not exist: check the spelling")
     method = which_method(method_for_step, weights)
     check_method(method)
     if json and not plan_only:

@@ -3,13 +3,17 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from airtool.cli.console import say, warn
 from airtool.errors import AirtoolError, UsageError, reason
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 DETECTOR = "detect"
 """What stands in the place of a method's name for the detector, as in its weights files."""
@@ -31,7 +35,6 @@ def list_models(
         write_json(STDOUT, records)
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE)
@@ -53,9 +56,40 @@ def list_models(
             record.licence,
             record.trained_on,
         )
-    # In a pipe nothing is cut off or wrapped.
-    width = None if sys.stdout.isatty() else 1000
-    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
+    _print(table)
+
+
+@app.command("recipes")
+def list_recipes(
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Those of one method; detect: the detector.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, with everything that each says.")] = False,
+) -> None:
+    """List the recipes that `airtool train --recipe` knows by name."""
+    from airtool.training.recipe import about, load_recipe, shipped
+
+    if method not in (None, DETECTOR):
+        from airtool.methods.registry import check_method
+
+        check_method(method)
+    found = {name: load_recipe(name) for name in shipped()}
+    chosen = {name: recipe for name, recipe in found.items() if method in (None, recipe.method)}
+    if json:
+        from airtool.reports.writers import STDOUT, write_json
+
+        write_json(STDOUT, [{"about": about(name), **asdict(recipe)} for name, recipe in chosen.items()])
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("recipe", "preset"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("steps", justify="right", no_wrap=True)
+    table.add_column("about")
+    for name, recipe in chosen.items():
+        table.add_row(name, recipe.preset, f"{recipe.steps:,}", about(name))
+    _print(table)
 
 
 @app.command()
@@ -119,6 +153,14 @@ def import_official(
     write_weights(output, method, config, tensors, origin, half=False)
     parameters = sum(tensor.numel() for tensor in tensors.values())
     say(f"{output}: {method}, {parameters / 1e6:.2f} M parameters; use it with --weights {output}")
+
+
+def _print(table: "Table") -> None:
+    from rich.console import Console
+
+    # In a pipe nothing is cut off or wrapped.
+    width = None if sys.stdout.isatty() else 1000
+    Console(width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 def _ours(path: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from airtool.cli import completion
 from airtool.cli.console import say, warn
 from airtool.cli.options import (
     FILES,
@@ -33,7 +34,7 @@ from airtool.cli.outputs import check_quality, plan_outputs, settle_outputs, swe
 from airtool.cli.progress import track
 from airtool.cli.restore_report import check_report, conclude, print_plan
 from airtool.cli.urls import check_local, check_visible
-from airtool.errors import AirtoolError, UsageError
+from airtool.errors import UsageError
 from airtool.methods import DEFAULT
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def restore(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completion.methods,
             help=f"Method that restores (default: that of --weights, or {DEFAULT}).",
             rich_help_panel=HOW,
         ),
@@ -87,6 +89,7 @@ def restore(
         str | None,
         typer.Option(
             metavar="NAME[:AMOUNT]",
+            autocompletion=completion.degradations,
             help="What to remove, for methods that have to be told (default: they work it out).",
             rich_help_panel=HOW,
         ),
@@ -258,7 +261,7 @@ def restore(
     if weights is not None and preset is not None:
         raise UsageError(USELESS_PRESET)
     if weights is not None and not Path(weights).is_file():
-        raise AirtoolError(f"weights file {weights} does not exist: check the spelling")
+        raise UsageError(f"weights file {weights} does not exist: check the spelling")
     method = which_method(method, weights)
     facts = check_method(method)
     check_asked(facts, settings)

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from airtool.cli import completion
 from airtool.cli.options import MaxPixels
 from airtool.errors import UsageError
 
 
 def train(
-    recipe: Annotated[str, typer.Option(help="Name of a shipped recipe, or a TOML file.")] = "ndr-small",
+    recipe: Annotated[
+        str, typer.Option(autocompletion=completion.recipes, help="Name of a shipped recipe, or a TOML file.")
+    ] = "ndr-small",
     data: Annotated[
         Path | None, typer.Option(help="Folder that the recipe's folders are relative to.", envvar="AIRTOOL_DATA")
     ] = None,

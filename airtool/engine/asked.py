@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from airtool.engine.settings import Settings
-from airtool.errors import AirtoolError, UsageError
+from airtool.errors import UsageError
 from airtool.methods.facts import MethodFacts
 
 
@@ -34,7 +34,7 @@ def asks_detector(facts: MethodFacts, settings: Settings) -> bool:
 def check_detector(methods: Iterable[MethodFacts], settings: Settings) -> None:
     """Find out whether the detector that `settings` name can be asked.
 
-    Raises UsageError where none of the methods asks any, AirtoolError where its file is missing.
+    Raises UsageError where none of the methods asks any, or its file is missing.
     """
     file = settings.detector_weights
     if file is None:
@@ -45,4 +45,4 @@ def check_detector(methods: Iterable[MethodFacts], settings: Settings) -> None:
             "it out"
         )
     if not Path(file).is_file():
-        raise AirtoolError(f"--detector-weights: file {file} does not exist: check the spelling")
+        raise UsageError(f"--detector-weights: file {file} does not exist: check the spelling")

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from airtool.errors import AirtoolError
+from airtool.errors import AirtoolError, UsageError
 
 PLAIN_MODULES = frozenset(
     {"argparse", "array", "collections", "copyreg", "dataclasses", "datetime", "decimal", "enum", "fractions",
@@ -47,11 +47,11 @@ PREFIXES = ("module.", "net.")
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The state dict in a ``.safetensors``, ``.pth``, ``.pt`` or ``.ckpt`` file, without wrappers and prefixes.
 
-    Raises AirtoolError when the file is missing, damaged, needs code to be executed, unpacks to more than it is
-    large, or holds no tensors or absurd ones.
+    Raises UsageError when the file is missing, AirtoolError when it is damaged, needs code to be executed, unpacks to
+    more than it is large, or holds no tensors or absurd ones.
     """
     if not path.is_file():
-        raise AirtoolError(f"checkpoint {path} does not exist")
+        raise UsageError(f"checkpoint {path} does not exist: check the spelling")
     state: object
     if path.suffix.lower() == ".safetensors":
         from safetensors import SafetensorError

@@ -100,8 +100,8 @@ def sha256_of(path: Path) -> str:
 def read_weights(path: Path) -> Weights:
     """Read a weights file; nothing in it is ever executed.
 
-    Raises AirtoolError when the file is missing, is no safetensors file with airtool's header, or holds something other
-    than finite floating-point numbers.
+    Raises UsageError when the file is missing, AirtoolError when it is no safetensors file with airtool's header, or
+    holds something other than finite floating-point numbers.
     """
     import torch
 
@@ -135,7 +135,7 @@ def _opened(path: Path, framework: str) -> Iterator[tuple[Any, dict[str, Any]]]:
                 raise AirtoolError(f"{path} was not written by airtool: bring it in with `airtool models import`")
             yield file, header
     except FileNotFoundError:
-        raise AirtoolError(f"weights file {path} does not exist") from None
+        raise UsageError(f"weights file {path} does not exist: check the spelling") from None
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise AirtoolError(f"{path} is not a readable weights file ({detail}): get it again") from None

@@ -1,10 +1,13 @@
 """Recipes: everything that decides what a training run learns, as one TOML file."""
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from importlib import resources
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,6 +120,13 @@ def shipped() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
+def about(name: str) -> str:
+    """What a shipped recipe is for: the first sentence of its comment."""
+    lines = takewhile(lambda line: line.startswith("#"), _shipped_text(name).splitlines())
+    text = " ".join(line.removeprefix("#").strip() for line in lines)
+    return re.split(r"(?<!Sec)\.(?: |$)", text, maxsplit=1)[0]
+
+
 def load_recipe(name: str) -> Recipe:
     """Read a recipe by the name of a shipped one or by the path of a TOML file.
 
@@ -128,7 +138,7 @@ def load_recipe(name: str) -> Recipe:
     seen = [name]
     while (base := table.pop("extends", None)) is not None:
         if base not in shipped():
-            raise UsageError(f"recipe {name} extends {base!r}, which is none of {', '.join(shipped())}")
+            raise UsageError(f"recipe {name} extends {base!r}, which `airtool models recipes` does not list")
         if base in seen:
             raise UsageError(f"recipe {name} extends itself: {' -> '.join([*seen, base])}")
         seen.append(base)
@@ -136,14 +146,21 @@ def load_recipe(name: str) -> Recipe:
     return recipe_from(table, name)
 
 
+def _shipped_text(name: str) -> str:
+    return (resources.files("airtool.training") / "recipes" / f"{name}.toml").read_text("utf-8")
+
+
 def _table(name: str) -> dict[str, Any]:
     if name in shipped():
-        text = (resources.files("airtool.training") / "recipes" / f"{name}.toml").read_text("utf-8")
+        text = _shipped_text(name)
     else:
         try:
             text = Path(name).read_text("utf-8")
         except FileNotFoundError:
-            raise UsageError(f"no recipe {name}: give a TOML file or one of {', '.join(shipped())}") from None
+            close = get_close_matches(name, shipped())
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            where = "give a TOML file or one that `airtool models recipes` lists"
+            raise UsageError(f"no recipe {shown(name)}: {where}{hint}") from None
         except UnicodeDecodeError:
             raise UsageError(f"recipe {name} is not valid TOML: it is not UTF-8") from None
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have

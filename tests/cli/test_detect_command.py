@@ -157,7 +157,7 @@ def test_weights_that_are_not_there(
     code, _, err = airtool("detect", folder)
     assert (code, err) == (2, "airtool: error: no weights are embedded for detect small: give a file with --weights\n")
     code, _, err = airtool("detect", folder, "--weights", tmp_path / "none.safetensors")
-    assert code == 1
+    assert code == 2
     assert "does not exist" in err
 
 

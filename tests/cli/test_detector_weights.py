@@ -73,7 +73,7 @@ def test_what_cannot_be_asked_is_refused(
         code, _, err = airtool(*line, *options, "--detector-weights", content)
         assert (code, err.count("\n"), "--detector-weights has no effect where" in err) == (2, 1, True)
     code, _, err = airtool(*line, *METHOD, "--detector-weights", "none")
-    assert (code, "--detector-weights: file none does not exist" in err) == (1, True)
+    assert (code, "--detector-weights: file none does not exist" in err) == (2, True)
     code, _, err = airtool(*line, *METHOD, "--detector-weights", weights)
     assert (code, f"{weights} holds weights of 'ndr', not of the detector" in err) == (1, True)
     code, _, err = airtool(*line, *METHOD, "--detector-weights", "s3://bucket/detector.safetensors")

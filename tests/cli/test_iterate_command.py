@@ -302,7 +302,7 @@ def test_an_unknown_method_and_files_that_are_not_there(airtool: Run, folder: Pa
     code, _, err = airtool(
         "iterate", folder, tmp_path / "out", "--method-for-step", "ndr", "--detector-weights", "none"
     )
-    assert code == 1
+    assert code == 2
     assert "--detector-weights: file none does not exist" in err
     code, _, err = airtool("iterate", folder / "a.jpg", "-", "--method-for-step", "ndr", "--trace", "-")
     assert code == 2

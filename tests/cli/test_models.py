@@ -10,6 +10,7 @@ from commandline import Run
 from airtool.methods import weights as weights_module
 from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.weights import WeightsRecord, sha256_of
+from airtool.training.recipe import shipped
 
 
 @pytest.fixture
@@ -35,6 +36,21 @@ def embedded(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (folder / "manifest.json").write_text(json.dumps([record.__dict__]))
     monkeypatch.setattr(weights_module, "models_folder", lambda: folder)
     return file
+
+
+def test_recipes_are_listed_with_what_they_are_for(airtool: Run) -> None:
+    code, out, err = airtool("models", "recipes")
+    assert (code, err) == (0, "")
+    lines = [line for line in out.splitlines()[1:] if line.strip()]
+    assert [line.split()[0] for line in lines] == shipped()
+    assert all(len(line.split()) > 6 for line in lines), "each says what it is for"
+    _, out, _ = airtool("models", "recipes", "--method", "dfpir", "--json")
+    found = json.loads(out)
+    assert {each["method"] for each in found} == {"dfpir"}
+    assert {each["name"] for each in found} == {name for name in shipped() if name.startswith("dfpir-")}
+    assert all(each["about"] and each["steps"] > 0 and each["mix"] for each in found)
+    code, _, err = airtool("models", "recipes", "--method", "dfpri")
+    assert (code, err.count("\n")) == (2, 1)
 
 
 def test_list(airtool: Run, embedded: Path) -> None:

@@ -220,7 +220,7 @@ def test_corrupt_weights(airtool: Run, folder: Path, weights: str, tmp_path: Pat
         assert "damaged.safetensors" in err
         assert err.count("\n") == 1
     code, _, err = airtool("restore", folder, tmp_path / "out", "--weights", tmp_path / "missing")
-    assert code == 1
+    assert code == 2
     assert "does not exist" in err
     assert not (tmp_path / "out").exists()
 

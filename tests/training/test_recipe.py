@@ -70,8 +70,10 @@ def test_a_validation_crop_has_to_hold_something() -> None:
 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no recipe nothing: give a TOML file or one of"):
+    with pytest.raises(UsageError, match=r"no recipe nothing: give a TOML file or one that .* lists$"):
         load_recipe("nothing")
+    with pytest.raises(UsageError, match=r"lists; did you mean ndr-small-gpu\b"):
+        load_recipe("ndr-smal-gpu")
     with pytest.raises(UsageError, match="cannot be read"):
         load_recipe(str(tmp_path))
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe")
@@ -89,7 +91,7 @@ def test_a_recipe_may_extend_a_shipped_one(tmp_path: Path) -> None:
     assert (mine.name, mine.batch, mine.objective) == ("mine", 64, {"loss": "l1"})
     assert (mine.mix, mine.clean) == (base.mix, base.clean)
     path.write_text('extends = "nothing"\n')
-    with pytest.raises(UsageError, match="extends 'nothing', which is none of"):
+    with pytest.raises(UsageError, match="extends 'nothing', which `airtool models recipes` does not list"):
         load_recipe(str(path))
     grandchild, child = load_recipe("dfpir-small"), load_recipe("ndr-small-tune")
     assert (grandchild.mix, grandchild.clean, grandchild.method) == (child.mix, base.clean, "dfpir")
