@@ -1,13 +1,18 @@
 """The contract between a method's training and the training loop."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
+from airtool.errors import UsageError
 from airtool.metrics.protocols import RGB, Pixels
+
+Config = TypeVar("Config")
+Settings = TypeVar("Settings")
+Made = TypeVar("Made")
 
 CEILING = 60.0
 """dB at which a picture that comes back unchanged counts, as its PSNR is infinite."""
@@ -79,3 +84,20 @@ def psnr(pictures: Tensor, clean: Tensor) -> float:
 
 def _pixels(pictures: Tensor) -> Pixels:
     return pictures[0].float().cpu().numpy().transpose(1, 2, 0)
+
+
+def objective_from(
+    make: Callable[[Config, Settings], Made], config: Config, kind: type[Settings], values: Mapping[str, Any]
+) -> Made:
+    """What `make` makes of the network's config and of a recipe's [objective], the values of the dataclass `kind`.
+
+    Raises UsageError, in one line, for a key that `kind` does not know and for values that make no sense.
+    """
+    known = [each.name for each in fields(kind)]  # type: ignore[arg-type]  # dataclasses have no type of their own
+    for name in values:
+        if name not in known:
+            raise UsageError(f"[objective] of the recipe: unknown key {name!r}; known are {', '.join(known)}")
+    try:
+        return make(config, kind(**values))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"[objective] of the recipe: {error}") from None

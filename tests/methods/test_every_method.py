@@ -8,6 +8,7 @@ import torch
 
 from airtool.engine.session import Session
 from airtool.engine.settings import Settings
+from airtool.errors import UsageError
 from airtool.methods.autodir.published import PublishedConfig
 from airtool.methods.base import Method, Request
 from airtool.methods.defusion.adm_unet import ADMUNetConfig
@@ -115,3 +116,13 @@ def test_every_parameter_is_trained_and_what_is_exported_restores(name: str) -> 
         theirs = objective.eval().restore(degraded[:1], (f"{LABEL}:0.5",))
     if not method.facts.draws:
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_misspelt_settings_of_a_recipe_are_named_with_those_that_there_are(name: str) -> None:
+    cls = method_class(name)
+    with pytest.raises(
+        UsageError, match=r"^\[objective\] of the recipe: unknown key 'los'; known are .*\bloss\b"
+    ) as error:
+        cls.objective(cls.presets["small"], {"los": "l1"})
+    assert "\n" not in str(error.value)

@@ -13,7 +13,7 @@ from airtool.methods.autodir.biqa import fidelity, released_fidelity, semantic_a
 from airtool.methods.autodir.detector import PRESETS, DetectorConfig, DetectorNet
 from airtool.methods.autodir.variations import as_jpeg, backlit, softened
 from airtool.methods.autodir.vocabulary import NOTHING, UNDEGRADED, shares
-from airtool.methods.objective import Batch, Objective
+from airtool.methods.objective import Batch, Objective, objective_from
 
 PREFIX = "network."
 
@@ -184,7 +184,4 @@ class DetectorTraining:
     @classmethod
     def objective(cls, config: DetectorConfig, settings: Mapping[str, Any]) -> DetectorObjective:
         """Raises UsageError for settings that are unknown or make no sense."""
-        try:
-            return DetectorObjective(config, DetectorSettings(**settings))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"[objective] of the recipe: {error}") from None
+        return objective_from(DetectorObjective, config, DetectorSettings, settings)

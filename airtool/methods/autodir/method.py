@@ -22,6 +22,7 @@ from airtool.methods.autodir.understanding import shares_of
 from airtool.methods.autodir.vocabulary import NOTHING
 from airtool.methods.base import Request
 from airtool.methods.configs import config_from
+from airtool.methods.objective import objective_from
 
 Config = AutoDIRConfig | PublishedConfig
 
@@ -134,10 +135,7 @@ class AutoDIRMethod:
         """Raises UsageError for settings that are unknown or make no sense, and for the published size."""
         if not isinstance(config, AutoDIRConfig):
             raise UsageError("the published size of autodir cannot be trained here: choose preset small")
-        try:
-            return objective_of(config, AutoDIRSettings(**settings))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"[objective] of the recipe: {error}") from None
+        return objective_from(objective_of, config, AutoDIRSettings, settings)
 
     from_official = staticmethod(convert)
 

@@ -20,7 +20,7 @@ from airtool.methods.defusion.objective import DegradationObjective, Degradation
 from airtool.methods.defusion.official import convert
 from airtool.methods.defusion.requests import wanted_steps
 from airtool.methods.defusion.tokenizer_objective import TokenizerObjective, TokenizerSettings
-from airtool.methods.objective import Objective
+from airtool.methods.objective import Objective, objective_from
 from airtool.networks.vqgan import VQGANConfig
 
 SMALL = DefusionConfig(
@@ -142,11 +142,8 @@ class DefusionMethod:
         stage = rest.pop("stage", "degradation")
         if stage not in STAGES:
             raise UsageError(f"[objective] of the recipe: stage must be one of {', '.join(STAGES)}, not {stage!r}")
-        objective, kind = STAGES[stage]
-        try:
-            return cast(Objective, objective(config, kind(**rest)))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"[objective] of the recipe: {error}") from None
+        make, kind = STAGES[stage]
+        return cast(Objective, objective_from(make, config, kind, rest))
 
     from_official = staticmethod(convert)
 

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from airtool.errors import UsageError
 from airtool.methods.base import Request
 from airtool.methods.configs import config_from
 from airtool.methods.dfpir import FACTS
@@ -15,6 +14,7 @@ from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
 from airtool.methods.dfpir.objective import DFPIRObjective, DFPIRSettings
 from airtool.methods.dfpir.official import convert
 from airtool.methods.dfpir.prompts import FINE_LABELS, LABELS, UNKNOWN, as_request, asked_label
+from airtool.methods.objective import objective_from
 
 SINGLE = DFPIRConfig(dim=16, blocks=(1, 2, 3, 4), refinement_blocks=1, block="nafnet", labels=LABELS)
 
@@ -70,9 +70,6 @@ class DFPIRMethod:
     @classmethod
     def objective(cls, config: DFPIRConfig, settings: Mapping[str, Any]) -> DFPIRObjective:
         """Raises UsageError for settings that are unknown or make no sense."""
-        try:
-            return DFPIRObjective(config, DFPIRSettings(**settings))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"[objective] of the recipe: {error}") from None
+        return objective_from(DFPIRObjective, config, DFPIRSettings, settings)
 
     from_official = staticmethod(convert)

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from airtool.errors import UsageError
 from airtool.methods.base import Request
 from airtool.methods.configs import config_from
 from airtool.methods.ndr import FACTS
 from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.ndr.objective import NDRObjective, NDRSettings
 from airtool.methods.ndr.official import convert
+from airtool.methods.objective import objective_from
 
 SMALL_SINGLE = NDRConfig(
     dim=16,
@@ -72,9 +72,6 @@ class NDRMethod:
 
     @classmethod
     def objective(cls, config: NDRConfig, settings: Mapping[str, Any]) -> NDRObjective:
-        try:
-            return NDRObjective(config, NDRSettings(**settings))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"[objective] of the recipe: {error}") from None
+        return objective_from(NDRObjective, config, NDRSettings, settings)
 
     from_official = staticmethod(convert)

@@ -14,6 +14,7 @@ from airtool.diffusion.field import noise_window
 from airtool.errors import UsageError
 from airtool.methods.base import Request
 from airtool.methods.configs import config_from
+from airtool.methods.objective import objective_from
 from airtool.methods.up_restorer import FACTS
 from airtool.methods.up_restorer.network import UpRestorerConfig, UpRestorerNet
 from airtool.methods.up_restorer.objective import UpRestorerObjective, UpRestorerSettings
@@ -111,9 +112,6 @@ class UpRestorerMethod:
 
     @classmethod
     def objective(cls, config: UpRestorerConfig, settings: Mapping[str, Any]) -> UpRestorerObjective:
-        try:
-            return UpRestorerObjective(config, UpRestorerSettings(**settings))
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"[objective] of the recipe: {error}") from None
+        return objective_from(UpRestorerObjective, config, UpRestorerSettings, settings)
 
     from_official = staticmethod(convert)
