@@ -183,11 +183,11 @@ def test_the_stages_of_the_second_network_need_one() -> None:
 def test_only_the_last_stages_have_the_second_network(name: str) -> None:
     """One that an earlier stage left as it began would answer for noise, and the fine stage would begin with it.
 
-    "weather" comes after the stage that trains it.
+    "scene" comes after the stage that trains it.
     """
     recipe = load_recipe(name)
     stage = recipe.objective.get("stage", "first")
-    assert PRESETS[recipe.preset].fine == (stage != "first" or name == "ndr-small-weather")
+    assert PRESETS[recipe.preset].fine == (stage != "first" or name == "ndr-small-scene")
     if stage == "fine":
         assert all(lies_in_details(kind.replace("+", ",")) for kind in recipe.mix)
 
