@@ -65,6 +65,13 @@ def test_tiles_cannot_be_told_from_the_whole_picture(method: str) -> None:
     assert RGB.psnr(whole, clean) > RGB.psnr(noisy, clean) + 8
 
 
+def test_a_blind_choice_is_the_same_in_all_tiles() -> None:
+    """`ndr` is in two minds about the sunset: parts alone look like one thing or another."""
+    sunset = read(EXAMPLES / "real" / "sunset.jpg").rgb
+    whole, tiled = (open_session("ndr", tile=tile).restore_array(sunset) for tile in (0, 224))
+    assert RGB.psnr(tiled, whole) > 45
+
+
 def test_dfpir_works_out_what_is_wrong() -> None:
     session = open_session("dfpir")
     # Sigma is 25 there; the prompts for 15 and 25 give the same to 0.02 dB.

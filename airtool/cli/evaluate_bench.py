@@ -17,6 +17,7 @@ from airtool.cli.evaluate_metrics import MetricRequest
 from airtool.cli.evaluate_sets import PANEL
 from airtool.cli.reports import Reports
 from airtool.errors import AirtoolError, UsageError
+from airtool.images.names import counted
 
 if TYPE_CHECKING:
     from airtool.benches.evaluate import Restorer, Watch
@@ -242,7 +243,7 @@ def _measured(
         made_with = identity(bench.bench.name, bench.task.question, restorer.describe())
         reuse = Kept(job.targets, job.folder, made_with, request.reader)
     by = "" if job.method is None else f", {job.method}"
-    say(f"{bench.bench.name}{by}: {len(bench.task.pairs)} pictures in {bench.found.folder}", request.quiet)
+    say(f"{bench.bench.name}{by}: {counted(len(bench.task.pairs))} in {bench.found.folder}", request.quiet)
     batch, reader = request.metrics.batch, request.reader
     done = evaluate(bench.task, job.protocols, restorer, watch, gallery, scorers, reuse, batch, reader)
     for failure in left_over(bench.found):

@@ -147,7 +147,7 @@ def _print_checked(checked: "Iterable[Checked]") -> None:
 
 def _remarks(each: "Checked") -> Iterable[str]:
     """What else there is to say about a set, one line each."""
-    from airtool.images.names import listing
+    from airtool.images.names import counted, listing
 
     found = each.found
     if found.set.ground_truths and found.problem is not None:
@@ -166,7 +166,7 @@ def _remarks(each: "Checked") -> Iterable[str]:
     if found.pairs and found.unpaired:
         yield f"{found.unpaired} more pictures kept apart without ground truth"
     if found.others:
-        yield f"{found.others} pictures that are no part of this layout"
+        yield f"{counted(found.others)} beside this layout"
 
 
 def _table(*columns: str) -> "Table":

@@ -64,7 +64,7 @@ def grounds(
     from airtool.images.encode import encode
     from airtool.images.files import write_atomic
     from airtool.images.formats import by_suffix
-    from airtool.images.names import shown
+    from airtool.images.names import counted, shown
     from airtool.images.picture import Metadata, Picture
     from airtool.images.plan import STDOUT, marks_folder, plan
     from airtool.methods.defusion.grounds import parse_kind
@@ -97,4 +97,4 @@ def grounds(
         warn("interrupted; go on with --resume")
         raise
     kept = f", {len(planned.skipped)} were there already" if planned.skipped else ""
-    say(f"{len(planned.jobs)} pictures written into {out}{kept}", quiet)
+    say(f"{counted(len(planned.jobs))} written into {out}{kept}", quiet)

@@ -22,6 +22,11 @@ def shown(name: object) -> str:
     return "".join(c if _printable(c) else c.encode("unicode_escape").decode() for c in text)
 
 
+def counted(number: int, noun: str = "picture") -> str:
+    """ "1 picture" or "12 pictures"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def in_utf8(name: Path) -> Path:
     """A local name as it reads where names are UTF-8, whatever else the locale takes its bytes for.
 

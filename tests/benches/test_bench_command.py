@@ -275,7 +275,7 @@ def test_check_tells_what_is_wrong(sets: Path, capfd: pytest.CaptureFixture) -> 
         "rain100l: 1 ground truths without input: norain-008.png",
         "rain100l: 1 pairs of unequal size: rain-004 (70x64 and 80x64)",
         "rain100l: 1 ground truths that are there more than once: norain-001.png=norain-005.webp",
-        "rain100l: 1 pictures that are no part of this layout",
+        "rain100l: 1 picture beside this layout",
     ):
         assert line in out.splitlines()
 
