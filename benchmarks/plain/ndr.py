@@ -110,7 +110,7 @@ class FineShare(nn.Module):
 
     def forward(self, *levels: Tensor) -> float:
         found = torch.cat([x.mean((2, 3)) for x in levels] + [(x * x).mean((2, 3)) for x in levels], 1)
-        share = torch.sigmoid(self.last(F.gelu(self.hidden(self.norm(found)))))
+        share = torch.sigmoid(self.last(F.gelu(self.hidden(self.norm(found)))) + 1.0)
         return float(((share - 0.1) / 0.8).clamp(0, 1))
 
 

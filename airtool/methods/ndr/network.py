@@ -19,6 +19,11 @@ Recognised = tuple[Tensor, Tensor, Tensor]
 """U1, U2, U3: what DQ recognised at each level, finest first."""
 
 
+LEANING = 1.0
+"""How far the choice between the two networks leans towards the second one, as a logit: noise that is left to the first
+makes it change pale and dark pictures a lot, while haze that the second is given merely stays."""
+
+
 @dataclass(frozen=True)
 class NDRConfig:
     """Sizes of NDR-Restore. The defaults are the published network (``paper`` preset)."""
@@ -194,7 +199,7 @@ class FineShare(nn.Module):
             return self.last(F.gelu(self.hidden(found)))[:, 0].float()
 
     def forward(self, levels: Sequence[Tensor], *, together: bool = False) -> Tensor:
-        sure = (self.logits(levels, together=together).sigmoid() - 0.1) / 0.8
+        sure = ((self.logits(levels, together=together) + LEANING).sigmoid() - 0.1) / 0.8
         return sure.clamp(0, 1)[:, None, None, None]
 
 
