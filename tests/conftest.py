@@ -152,3 +152,16 @@ def metric_hub(metric_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         link.symlink_to(path)
     monkeypatch.setattr("airtool.metrics.perceptual.check_file", lambda path: None)
     return hub
+
+
+@pytest.fixture
+def one_network(tmp_path: Path) -> Path:
+    """The embedded weights of `ndr` without their second network, as `small-single` has them."""
+    from airtool.methods.ndr.method import PRESETS
+    from airtool.methods.weights import embedded_path, read_weights, write_weights
+
+    path = tmp_path / "one-network.safetensors"
+    tensors = read_weights(embedded_path("ndr", "small")).tensors
+    first = {key: tensor for key, tensor in tensors.items() if not key.startswith("fine")}
+    write_weights(path, "ndr", PRESETS["small-single"], first, {"recipe": "none"}, half=True)
+    return path

@@ -12,7 +12,6 @@ from scripts import load_script
 from skimage import data
 
 from airtool.methods.objective import CEILING
-from airtool.methods.weights import embedded_path
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,7 @@ def script() -> ModuleType:
 
 
 def test_runs_are_measured_on_the_same_pictures(
-    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, one_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = tmp_path / "data" / "train" / "BSDS500-clean" / "val"
     held.mkdir(parents=True)
@@ -29,7 +28,7 @@ def test_runs_are_measured_on_the_same_pictures(
         cv2.imwrite(str(held / f"{number}.png"), data.astronaut()[100 * number : 100 * number + 80, 100:180])
     for row in ("ndr-ablation", "ndr-ablation-plain"):
         (tmp_path / "runs" / row).mkdir(parents=True)
-        shutil.copy(embedded_path("ndr", "small"), tmp_path / "runs" / row / "weights.safetensors")
+        shutil.copy(one_network, tmp_path / "runs" / row / "weights.safetensors")
     monkeypatch.setattr(script, "PICTURES", 2)
     monkeypatch.setattr(script, "CROP", 64)
     out = tmp_path / "docs"
@@ -39,7 +38,9 @@ def test_runs_are_measured_on_the_same_pictures(
     full, plain = found["rows"].values()
     assert full["figures"]["clean"] != plain["figures"]["clean"]
     assert found["input"]["clean"] == [CEILING] * 2
-    assert all(after > before for after, before in zip(full["figures"]["noise"], found["input"]["noise"], strict=True))
+    assert all(
+        after > before for after, before in zip(full["figures"]["low-light"], found["input"]["low-light"], strict=True)
+    )
     assert "Not trained yet: `ndr-ablation-one-way`" in (out / "ablations.md").read_text()
 
 

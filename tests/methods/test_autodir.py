@@ -216,7 +216,7 @@ def test_untrained_it_hands_the_picture_back_and_ndr_is_a_start() -> None:
     x = picture()
     torch.testing.assert_close(objective.restore(x, ("rain",)), x, atol=1e-5, rtol=0)
     torch.manual_seed(0)
-    ndr = NDRMethod(NDR_PRESETS["small"]).network.state_dict()
+    ndr = NDRMethod(NDR_PRESETS["small-single"]).network.state_dict()
     found = objective.translated("ndr", ndr)
     own = objective.exported(objective.state_dict())
     taken = {key for key, tensor in found.items() if key in own and own[key].shape == tensor.shape}
@@ -227,7 +227,7 @@ def test_untrained_it_hands_the_picture_back_and_ndr_is_a_start() -> None:
     assert not found["corrector.entry.weight"][:, 3:].any()
     # The correction then restores what NDR-Restore restores where that recognises nothing.
     generator = torch.Generator().manual_seed(1)
-    plain = NDRMethod(NDR_PRESETS["small"]).network
+    plain = NDRMethod(NDR_PRESETS["small-single"]).network
     for key, parameter in plain.named_parameters():
         silent = ".inject_degradation.f." in key or ".inject_degradation.g." in key
         parameter.copy_(

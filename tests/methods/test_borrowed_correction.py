@@ -53,7 +53,7 @@ def test_dfpir_begins_with_the_corrections_encoder_and_decoder(correction: Corre
 @torch.no_grad()
 def test_ndr_begins_as_the_correction(correction: Corrector) -> None:
     """Told nothing, and with skips that recognise nothing."""
-    small = replace(NDR_PRESETS["small"], dim=8, blocks=(1, 2, 1, 1))
+    small = replace(NDR_PRESETS["small-single"], dim=8, blocks=(1, 2, 1, 1))
     objective = NDRMethod.objective(small, {})
     given = objective.translated("autodir", {f"corrector.{key}": each for key, each in correction.state_dict().items()})
     own = objective.exported(objective.state_dict())

@@ -28,14 +28,15 @@ def run(*arguments: Path | str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_figures_are_those_of_training(tiny: Recipe, training_data: Path, tmp_path: Path) -> None:
+def test_the_figures_are_those_of_training(
+    tiny: Recipe, training_data: Path, one_network: Path, tmp_path: Path
+) -> None:
     said: list[str] = []
     trained = train(tiny, Options(training_data, tmp_path / "run", device="cpu", workers=0), said.append)
     line = next(each for each in said if each.startswith(f"validation at step {tiny.steps}"))
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(toml(TINY), "utf-8")
-    embedded = ROOT / "models" / "ndr-small.safetensors"
-    done = run(recipe, trained.weights, embedded, "--data", training_data)
+    done = run(recipe, trained.weights, one_network, "--data", training_data)
     assert done.returncode == 0, done.stderr
     rows = {cells[0]: cells[1:] for cells in (row.strip("| ").split(" | ") for row in done.stdout.splitlines())}
     assert rows["kind"][1].startswith("weights.safetensors ")

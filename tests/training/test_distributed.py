@@ -10,7 +10,7 @@ import torch
 TINY = """
 name = "tiny"
 method = "ndr"
-preset = "small"
+preset = "small-single"
 clean = ["clean"]
 validation = "held-out"
 seed = 5

@@ -3,7 +3,7 @@
 TINY = {
     "name": "tiny",
     "method": "ndr",
-    "preset": "small",
+    "preset": "small-single",
     "clean": ["clean"],
     "validation": "held-out",
     "seed": 5,
