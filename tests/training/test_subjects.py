@@ -102,7 +102,7 @@ def test_held_out_pairs_are_validated_under_their_name(tiny: Recipe) -> None:
 
 
 def test_the_detector_trains_in_the_same_loop(training_data: Path, tmp_path: Path) -> None:
-    table = TINY | {"method": "detect", "steps": 3, "patch": 48, "ema": 0.5}
+    table = TINY | {"method": "detect", "preset": "small", "steps": 3, "patch": 48, "ema": 0.5}
     table["pairs"] = {"streaks": TINY["pairs"]["streaks"] | {"label": "rain"}}  # type: ignore[index]
     recipe = recipe_from(table | {"objective": {"saved_share": 0.5}}, "tiny")
     lines: list[str] = []
