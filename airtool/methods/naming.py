@@ -5,7 +5,7 @@ degradation, laid over both alike, and some are told nothing, or something that 
 come out then still holds whatever was not named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,13 +53,17 @@ class Named:
     """For each sample all steps that were applied."""
 
 
-def named(batch: Batch, generator: torch.Generator, settings: NamingSettings) -> Named:
+def named(
+    batch: Batch, generator: torch.Generator, settings: NamingSettings, only: Collection[str] = tuple(DEGRADATIONS)
+) -> Named:
     """Decide for every sample of a batch what is named. All chance comes from `generator` (on the CPU).
 
     Samples whose label is empty count as suffering from something without a name; they are never named partially.
+    only: what may be named. A sample that suffers from anything else keeps all of it: nothing that it has is named, or,
+    as often, something of `settings.further` that is laid over it.
     """
     rows = [
-        _one(batch.degraded[row], batch.clean[row], label, np.random.default_rng(seed), settings)
+        _one(batch.degraded[row], batch.clean[row], label, np.random.default_rng(seed), settings, only)
         for row, (label, seed) in enumerate(zip(batch.labels, _seeds(generator, len(batch.labels)), strict=True))
     ]
     degraded, target, wanted, present = zip(*rows, strict=True)
@@ -69,27 +73,50 @@ def named(batch: Batch, generator: torch.Generator, settings: NamingSettings) ->
 Row = tuple[Tensor, Tensor, tuple[str, ...], tuple[str, ...]]
 
 
-def _one(degraded: Tensor, clean: Tensor, label: str, rng: np.random.Generator, settings: NamingSettings) -> Row:
+def _one(
+    degraded: Tensor,
+    clean: Tensor,
+    label: str,
+    rng: np.random.Generator,
+    settings: NamingSettings,
+    only: Collection[str],
+) -> Row:
     present = () if label in (CLEAN, "") else tuple(label.split(","))
     chance = rng.random()
     if label == CLEAN:
-        return degraded, clean, _absent(present, rng), present
-    if chance < settings.idle_share and label:
-        return degraded, degraded, _absent(present, rng), present
-    if chance < settings.idle_share + settings.partial_share and label:
-        absent = [name for name in settings.further if not _has(present, name)]
+        return degraded, clean, _absent(present, rng, only), present
+    to_stay = any(step.name not in only for each in present for step in parse_steps(each))
+    idle_share, partial_share = (0.5, 0.5) if to_stay else (settings.idle_share, settings.partial_share)
+    if chance < idle_share and label:
+        return degraded, degraded, _absent(present, rng, only), present
+    if chance < idle_share + partial_share and label:
+        absent = [name for name in settings.further if name in only and not _has(present, name)]
         if absent:
-            return _partial(degraded, clean, present, absent[int(rng.integers(len(absent)))], rng)
+            name = absent[int(rng.integers(len(absent)))]
+            return _partial(degraded, clean, present, name, rng, new_alone=to_stay)
+    if to_stay:
+        return degraded, degraded, (), present
     return degraded, clean, present, present
 
 
-def _partial(degraded: Tensor, clean: Tensor, present: tuple[str, ...], name: str, rng: np.random.Generator) -> Row:
-    """Another degradation over both pictures, the same chance for both; named is one side of it, or all."""
+def _partial(
+    degraded: Tensor,
+    clean: Tensor,
+    present: tuple[str, ...],
+    name: str,
+    rng: np.random.Generator,
+    *,
+    new_alone: bool,
+) -> Row:
+    """Another degradation over both pictures, the same chance for both; named is one side of it, or all.
+
+    new_alone: always the new side.
+    """
     step = sample_step(name, rng)
     seed = int(rng.integers(2**63))
     both = _degraded(degraded, step, seed)
     further = (shown_steps((step,)),)
-    choice = int(rng.integers(3))
+    choice = 1 if new_alone else int(rng.integers(3))
     if choice == 0:
         return both, _degraded(clean, step, seed), present, present + further
     if choice == 1:
@@ -97,11 +124,11 @@ def _partial(degraded: Tensor, clean: Tensor, present: tuple[str, ...], name: st
     return both, clean, present + further, present + further
 
 
-def _absent(present: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:
+def _absent(present: tuple[str, ...], rng: np.random.Generator, only: Collection[str]) -> tuple[str, ...]:
     """Nothing, or a degradation of a class that the sample has not."""
     if rng.random() < 0.5:
         return ()
-    absent = [name for name in DEGRADATIONS if not _has(present, name)]
+    absent = [name for name in DEGRADATIONS if name in only and not _has(present, name)]
     return (shown_steps((sample_step(absent[int(rng.integers(len(absent)))], rng),)),)
 
 

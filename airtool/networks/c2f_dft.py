@@ -174,13 +174,17 @@ class DiffusionTransformer(nn.Module):
         noise = self.decode(pictures, t)
         return noise if self.skip_conv is not None else noise + pictures[:, 3:]
 
+    def encoded(self, embedded: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the encoder makes of `patch_embed`'s features, finest first: C, 2C and 4C channels at 1, 1/2 and 1/4."""
+        e1 = self.encoder_level1(embedded, t)
+        e2 = self.encoder_level2(self.down1_2(e1), t)
+        return e1, e2, self.encoder_level3(self.down2_3(e2), t)
+
     def decode(self, pictures: Tensor, t: Tensor, between: Between | None = None) -> Tensor:
         """The same without x_t added at the end; `between` may change what the decoder levels hand on."""
         hand_on = between or _as_it_is
         embedded = self.patch_embed(pictures)
-        e1 = self.encoder_level1(embedded, t)
-        e2 = self.encoder_level2(self.down1_2(e1), t)
-        e3 = self.encoder_level3(self.down2_3(e2), t)
+        e1, e2, e3 = self.encoded(embedded, t)
         e4 = self.down3_4(e3)
         y = hand_on(4, self.latent(e4, t), e4)
         y = joined(self.reduce_chan_level3, self.up4_3(y), e3)

@@ -190,3 +190,18 @@ class CrossAttention(nn.Module):
         q, k, v = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (q, k, v))
         attention = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
         return (attention @ v).transpose(1, 2).flatten(2)
+
+
+class FineShare(nn.Module):
+    """How much of the second network a picture gets, from the encoder's features."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(14 * channels)
+        self.hidden = nn.Linear(14 * channels, 32)
+        self.last = nn.Linear(32, 1)
+
+    def forward(self, *levels: Tensor) -> float:
+        found = torch.cat([x.mean((2, 3)) for x in levels] + [(x * x).mean((2, 3)) for x in levels], 1)
+        share = torch.sigmoid(self.last(F.gelu(self.hidden(self.norm(found)))) + 1.0)
+        return float(((share - 0.1) / 0.8).clamp(0, 1))

@@ -160,8 +160,8 @@ class LocalUNet(nn.Module):
 class PlainDefusion(nn.Module):
     """(1, 3, H, W) in [0, 1], an instruction's tokens (1, T, context) and noise to the restored picture."""
 
-    def __init__(self, config: Any, unet: nn.Module) -> None:
-        """unet: a `LocalUNet` or the published one's like, without weights."""
+    def __init__(self, config: Any, unet: nn.Module, fine: nn.Module | None = None) -> None:
+        """unet: a `LocalUNet` or the published one's like, without weights. fine: the second one, if any."""
         super().__init__()
         if config.space != "degradation" or config.condition != "instruction":
             raise ValueError("only the published kind of diffusion and condition is here, not the ablations")
@@ -169,12 +169,14 @@ class PlainDefusion(nn.Module):
         self.times = trailing(config.evaluations)
         self.alpha_bar = signals(config.schedule)
         self.unet = unet
+        self.fine = fine
 
-    def forward(self, picture: Tensor, tokens: Tensor, start: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, tokens: Tensor, start: Tensor, asks_fine: bool) -> Tensor:
         degraded = 2 * picture - 1
-        features = self.unet.bridge(degraded)  # the same at every time step
+        unet = self.fine if asks_fine and self.fine is not None else self.unet
+        features = unet.bridge(degraded)  # the same at every time step
         y0 = ddim(
-            lambda y, t: self.unet(y, degraded, t, features, tokens),
+            lambda y, t: unet(y, degraded, t, features, tokens),
             start,
             self.alpha_bar,
             self.times,

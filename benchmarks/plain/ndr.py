@@ -4,10 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plain.blocks import Downsample, Upsample, blocks, to_3d, to_4d
+from plain.blocks import Downsample, FineShare, Upsample, blocks, to_3d, to_4d
 
 
 class CPConv(nn.Module):
@@ -97,21 +96,6 @@ class Skip(nn.Module):
     def forward(self, feature: Tensor, dictionary: Tensor) -> Tensor:
         out = self.inject_degradation(feature, self.degradation_recog(self.mapping(feature), dictionary))
         return out + feature if self.residual else out
-
-
-class FineShare(nn.Module):
-    """How much of the second network a picture gets, from the encoder's features."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(14 * channels)
-        self.hidden = nn.Linear(14 * channels, 32)
-        self.last = nn.Linear(32, 1)
-
-    def forward(self, *levels: Tensor) -> float:
-        found = torch.cat([x.mean((2, 3)) for x in levels] + [(x * x).mean((2, 3)) for x in levels], 1)
-        share = torch.sigmoid(self.last(F.gelu(self.hidden(self.norm(found)))) + 1.0)
-        return float(((share - 0.1) / 0.8).clamp(0, 1))
 
 
 class PlainNDR(nn.Module):

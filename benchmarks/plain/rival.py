@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -25,9 +25,9 @@ from plain.dfpir import PlainDFPIR
 from plain.ndr import PlainNDR
 from plain.up_restorer import PlainUpRestorer
 
-UNUSED = {"autodir": ("language.", "clip."), "defusion": ("tokenizer.",)}
-"""What a weights file holds besides the restoring network: how sentences are understood, how charts become tokens;
-the published AutoDIR's CLIP."""
+UNUSED = {"autodir": ("language.", "clip."), "defusion": ("tokenizer.", "fine_share.")}
+"""What a weights file holds besides the restoring network: how sentences are understood, how charts become tokens and
+which U-Net examples without a name ask for; the published AutoDIR's CLIP."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,13 @@ def _autodir(method: Method, degradation: tuple[str, ...], seed: int, size: tupl
 def _defusion(method: Method, degradation: tuple[str, ...], seed: int, size: tuple[int, int]) -> Made:
     config, system = method.config, cast(Any, method.network)
     kind = LocalUNet if config.unet.kind == "local" else ADMUNet
-    tokens = system.tokens([wanted_steps(degradation, config.names)], [seed])
-    unet = kind(config.unet, config.tokenizer.code_dim)
-    return PlainDefusion(config, unet), (tokens, noise_window(seed, 0, 0, *size)[None])
+    wanted = wanted_steps(degradation, config.names)
+    tokens, start = system.tokens([wanted], [seed]), noise_window(seed, 0, 0, *size)[None]
+    sizes = [config.unet]
+    if config.fine_names:
+        sizes.append(replace(config.unet, refinement_blocks=config.fine_refinement_blocks))
+    unets = [kind(each, config.tokenizer.code_dim) for each in sizes]
+    return PlainDefusion(config, *unets), (tokens, start, {step.name for step in wanted} <= set(config.fine_names))
 
 
 RIVALS: dict[str, Callable[[Method, tuple[str, ...], int, tuple[int, int]], Made]] = {

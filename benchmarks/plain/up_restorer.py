@@ -1,13 +1,14 @@
 """Up-Restorer, plain: C2F-DFT with learnable queries and prompt blocks, four evaluations."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from plain.blocks import Attention, Downsample, LayerNorm, NAFBlock, Upsample
+from plain.blocks import Attention, Downsample, FineShare, LayerNorm, NAFBlock, Upsample
 from plain.diffusion import ddim, signals, strided
 
 
@@ -167,17 +168,38 @@ class PlainUpRestorer(nn.Module):
         self.prompt_level4 = PromptBlock(8 * c, config.components, side)
         self.prompt_level3 = PromptBlock(4 * c, config.components, 2 * side)
         self.prompt_level2 = PromptBlock(2 * c, config.components, 4 * side)
+        self.has_fine = config.fine
+        if config.fine:
+            self.fine = PlainUpRestorer(replace(config, fine=False, refinement_blocks=config.fine_refinement_blocks))
+            self.fine_share = FineShare(c)
 
     def forward(self, picture: Tensor, start: Tensor) -> Tensor:
+        share = self.fine_share(*self.encoded(2 * picture - 1)) if self.has_fine else 0.0
+        if share == 1:
+            return self.fine(picture, start)
+        first = self.sampled(picture, start)
+        return first if share == 0 else first + share * (self.fine(picture, start) - first)
+
+    def sampled(self, picture: Tensor, start: Tensor) -> Tensor:
         degraded = 2 * picture - 1
         restored = ddim(lambda x, t: self.predict(degraded, x, t), start, self.alpha_bar, self.times, self.prediction)
         return (restored + 1) / 2
 
-    def predict(self, degraded: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
+    def encoded(self, degraded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What chooses looks at: the features at the first time step, with zeros in place of the noise."""
+        return self.encode(
+            degraded, torch.zeros_like(degraded), torch.full((1,), float(self.times[0]), device=degraded.device)
+        )
+
+    def encode(self, degraded: Tensor, noisy: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         net = self.backbone
         e1 = net.encoder_level1(net.patch_embed(torch.cat([degraded, noisy], 1)), t)
         e2 = net.encoder_level2(net.down1_2(e1), t)
-        e3 = net.encoder_level3(net.down2_3(e2), t)
+        return e1, e2, net.encoder_level3(net.down2_3(e2), t)
+
+    def predict(self, degraded: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
+        net = self.backbone
+        e1, e2, e3 = self.encode(degraded, noisy, t)
         e4 = net.down3_4(e3)
         y = self.prompt_level4(net.latent(e4, t), e4)
         y = net.decoder_level3(net.reduce_chan_level3(torch.cat([net.up4_3(y), e3], 1)), t)

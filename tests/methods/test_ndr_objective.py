@@ -117,7 +117,7 @@ def test_the_fine_stage_begins_as_the_first_network_and_trains_the_second_alone(
     assert learned(objective) == {"fine"}
     assert objective.translated("ndr", objective.exported(objective.state_dict())).keys() == network.state_dict().keys()
     for label in ("clean", "rain:0.4", "noise:25,rain:0.4", "my own pairs"):
-        with pytest.raises(UsageError, match=f"'fine' is not for '{label}'"):
+        with pytest.raises(UsageError, match=f"second network is not for '{label}'"):
             objective(replace(BATCH, labels=("noise:25", label)), 0)
 
 

@@ -21,7 +21,7 @@ from airtool.networks.c2f_dft import STAGES, DFTConfig, DiffusionTransformer
 
 SIZES = {"dim": 8, "blocks": (1, 2, 1, 1), "heads": (1, 2, 2, 4)}
 TINY = UpRestorerConfig(**SIZES)
-TINY_LOCAL = replace(PRESETS["small"], **SIZES)
+TINY_LOCAL = replace(PRESETS["small-single"], **SIZES)
 
 
 def scattered(network: nn.Module, seed: int = 1) -> nn.Module:
@@ -194,9 +194,10 @@ def test_maps_are_those_of_the_last_evaluation(method: UpRestorerMethod) -> None
 
 def test_without_prompts_or_queries_the_rest_is_the_same() -> None:
     keys = {name: set(UpRestorerMethod(PRESETS[name]).network.state_dict()) for name in PRESETS if name != "paper"}
-    assert keys["small-no-prompts"] == {key for key in keys["small"] if not key.startswith("prompt_level")}
-    assert keys["small-no-queries"] == {key for key in keys["small"] if ".query." not in key}
-    assert len(keys["small"]) > len(keys["small-no-queries"]) > len(keys["small-no-prompts"])
+    whole = keys["small-single"]
+    assert keys["small-no-prompts"] == {key for key in whole if not key.startswith("prompt_level")}
+    assert keys["small-no-queries"] == {key for key in whole if ".query." not in key}
+    assert len(whole) > len(keys["small-no-queries"]) > len(keys["small-no-prompts"])
     with pytest.raises(UsageError, match="no Prompt Blocks"):
         UpRestorerMethod(PRESETS["small-no-prompts"]).explain(torch.rand(1, 3, 16, 16), Request(seeds=(1,)))
 

@@ -22,7 +22,7 @@ UNetConfig = ADMUNetConfig | LocalUNetConfig
 UNETS: Mapping[str, type[UNetConfig]] = {"adm": ADMUNetConfig, "local": LocalUNetConfig}
 """Configs of U-Nets by their `kind`."""
 
-NAMES = tuple(name for name in DEGRADATIONS if name != "downsample")
+NAMES = tuple(DEGRADATIONS)
 """What our training teaches, by the names that the user types."""
 
 
@@ -58,12 +58,21 @@ class DefusionConfig:
     """Evaluations of the network for a picture."""
     names: tuple[str, ...] = NAMES
     """Degradations that the weights know."""
+    fine_names: tuple[str, ...] = ()
+    """What a second U-Net, of its own weights, removes where nothing else is asked for; (): there is none. Told by an
+    example alone, the tokens say how far it is for that. See `NDRConfig.fine`; not published."""
+    fine_refinement_blocks: int = 2
+    """Its further blocks in the decoder; all else is as in the first (local U-Nets only)."""
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.names if name not in DEGRADATIONS]:
             raise ValueError(f"names has {unknown[0]!r}, which is none of {', '.join(DEGRADATIONS)}")
         if not self.names or len(set(self.names)) < len(self.names):
             raise ValueError("names must be there, each once")
+        if set(self.fine_names) - set(self.names):
+            raise ValueError("fine_names must be among the names")
+        if self.fine_names and (not isinstance(self.unet, LocalUNetConfig) or self.condition == "none"):
+            raise ValueError("fine_names must be empty for U-Nets that are not local, and where nothing is told")
         for what, value, allowed in (
             ("ground", self.ground, KINDS),
             ("condition", self.condition, ("instruction", "label", "none")),

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from airtool.degradations import lies_in_details
 from airtool.diffusion.field import noise_window
 from airtool.errors import UsageError
 from airtool.methods.base import Request
 from airtool.methods.defusion import FACTS
-from airtool.methods.defusion.config import DefusionConfig, read_config
+from airtool.methods.defusion.config import NAMES, DefusionConfig, read_config
 from airtool.methods.defusion.instruction import Instruction, from_pair
 from airtool.methods.defusion.local_unet import LocalUNetConfig
 from airtool.methods.defusion.network import DefusionNet, Wanted
@@ -23,7 +24,7 @@ from airtool.methods.defusion.tokenizer_objective import TokenizerObjective, Tok
 from airtool.methods.objective import Objective, objective_from
 from airtool.networks.vqgan import VQGANConfig
 
-SMALL = DefusionConfig(
+SMALL_SINGLE = DefusionConfig(
     unet=LocalUNetConfig(blocks=(1, 3, 4, 6)),
     tokenizer=VQGANConfig(
         width=16,
@@ -49,12 +50,13 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "none": {"condition": "none"},
     "image": {"space": "image", "gain": 1.0},
 }
-"""What the paper's Table 5 varies, at the size of `SMALL`, for recipes to name: "small-blank" and so on."""
+"""What the paper's Table 5 varies, at the size of `SMALL_SINGLE`, for recipes to name: "small-blank" and so on."""
 
 PRESETS = {
-    "small": SMALL,
+    "small": replace(SMALL_SINGLE, fine_names=tuple(name for name in NAMES if lies_in_details(name))),
+    "small-single": SMALL_SINGLE,  # before the stage that adds the second U-Net
     "paper": DefusionConfig(),
-    **{f"small-{name}": replace(SMALL, **change) for name, change in ABLATIONS.items()},
+    **{f"small-{name}": replace(SMALL_SINGLE, **change) for name, change in ABLATIONS.items()},
 }
 
 STAGES: Mapping[str, tuple[Any, Any]] = {
@@ -114,11 +116,14 @@ class DefusionMethod:
     def _restored(self, picture: Tensor, seed: int, request: Request) -> Tensor:
         if request.instruction is not None:
             tokens = self._net.instructed([self.instruction(request)])
+            fine_share = self._net.share_of(tokens)
         else:
-            tokens = self._net.tokens([self._wanted(request)], [seed])
+            wanted = self._wanted(request)
+            tokens = self._net.tokens([wanted], [seed])
+            fine_share = self._net.share_for(wanted)
         start = noise_window(seed, *request.place, *picture.shape[-2:])[None]
         start = start.to(picture.device, memory_format=torch.channels_last)
-        return self._net.restore(picture, start, tokens)
+        return self._net.restore(picture, start, tokens, fine_share)
 
     def _wanted(self, request: Request) -> Wanted:
         return wanted_steps(request.degradation, self.config.names)

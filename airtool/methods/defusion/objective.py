@@ -16,11 +16,15 @@ from airtool.diffusion.field import noise_window
 from airtool.diffusion.schedule import antithetic_times
 from airtool.errors import UsageError
 from airtool.methods.defusion.config import DefusionConfig
+from airtool.methods.defusion.instruction import from_pair
 from airtool.methods.defusion.network import DefusionNet, Wanted
+from airtool.methods.defusion.tokens import as_map
 from airtool.methods.defusion.warm_start import translated
+from airtool.methods.fine import Part, check_part, learn_only, share_loss
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.naming import CLEAN, Named, NamingSettings, named
 from airtool.methods.objective import Batch, Objective
+from airtool.metrics.protocols import Pixels
 
 PREFIX = "network."
 
@@ -30,6 +34,8 @@ class DegradationSettings(DistanceSettings, NamingSettings):
     """Choices of a recipe. Distances are those of pictures in the diffusion's range [-1, 1], so that mean squared
     errors, and with them `floor`, are four times those of pictures in [0, 1]."""
 
+    part: Part = "first"
+    """What is trained: a U-Net, or what tells from the tokens of an example which of the two is asked."""
     measured: Literal["prediction", "restored"] = "prediction"
     """prediction: the mean squared error of what the network predicts, as published for the noise (Eq. 11). restored:
     the distance, by `loss` and `floor`, of the picture that the prediction implies."""
@@ -46,6 +52,7 @@ class DegradationSettings(DistanceSettings, NamingSettings):
     def __post_init__(self) -> None:
         DistanceSettings.__post_init__(self)
         NamingSettings.__post_init__(self)
+        check_part(self.part, "part")
         if self.measured not in ("prediction", "restored"):
             raise ValueError(f"measured must be 'prediction' or 'restored', not {self.measured!r}")
         if self.times not in ("all", "sampled"):
@@ -63,6 +70,9 @@ class DegradationObjective(Objective):
         super().__init__()
         self.settings = settings
         self.network = DefusionNet(config)
+        if settings.part != "first" and not config.fine_names:
+            raise ValueError(f"part {settings.part!r} needs a preset with fine_names")
+        learn_only(settings.part, self.network.named_parameters())
         if self.network.tokenizer is not None:
             self.network.tokenizer.requires_grad_(False)
 
@@ -70,8 +80,12 @@ class DegradationObjective(Objective):
         """Raises UsageError for a sample of which nobody says what it suffers from."""
         if "" in batch.labels:
             raise UsageError("defusion has to be told what each sample suffers from: give the recipe's [pairs] a label")
+        if self.settings.part == "share":
+            return self._share(batch)
         generator = torch.Generator().manual_seed(batch.number(step))
-        samples = self._with_nulls(named(batch, generator, self.settings), generator)
+        config = self.network.config
+        nameable = config.fine_names if self._fine else config.names
+        samples = self._with_nulls(named(batch, generator, self.settings, nameable), generator)
         degraded, target = 2 * samples.degraded - 1, 2 * samples.target - 1
         tokens = self._tokens(samples.wanted, generator)
         return self.loss(degraded, target, tokens, generator, step)
@@ -92,7 +106,7 @@ class DegradationObjective(Objective):
         if index and self.settings.own_estimate:
             seen, within = self._estimate(degraded, diffused, noise, tokens)
         noisy = network.schedule.diffuse(seen, within, t)
-        predicted = network(noisy, degraded, t, tokens).float()
+        predicted = network(noisy, degraded, t, tokens, fine=self._fine).float()
         signal = network.schedule.alpha_bar.to(t.device)[t].view(-1, 1, 1, 1)
         if self.settings.measured == "prediction":
             # What leads from the network's input to the truth, whoever's estimate that input was made from.
@@ -105,6 +119,18 @@ class DegradationObjective(Objective):
             return {"loss": F.mse_loss(predicted, wanted)}
         clean = self._clean(predicted, noisy, signal)
         return {"loss": distance(self.settings, network.restored(degraded, clean), target, step)}
+
+    @property
+    def _fine(self) -> bool:
+        return self.settings.part == "fine"
+
+    def _share(self, batch: Batch) -> dict[str, Tensor]:
+        """Samples and their ground truths are taken for examples."""
+        canvas = self.network.config.canvas
+        with torch.no_grad():
+            pairs = zip(_pixels(batch.clean), _pixels(batch.degraded), strict=True)
+            tokens = self.network.instructed([from_pair(clean, degraded, canvas) for clean, degraded in pairs])
+        return share_loss(self.network.fine_share.logits([as_map(tokens)]), batch.labels)
 
     def _evaluation(self, generator: torch.Generator) -> int | None:
         """Which of the sampler's evaluations a step learns; None: any time step, each sample its own."""
@@ -122,7 +148,7 @@ class DegradationObjective(Objective):
         with torch.no_grad():
             times = torch.full((len(diffused),), t, device=diffused.device)
             noisy = network.schedule.diffuse(diffused, noise, times)
-            predicted = network(noisy, degraded, times, tokens).float()
+            predicted = network(noisy, degraded, times, tokens, fine=self._fine).float()
             clean = network.limit(degraded)(self._clean(predicted, noisy, torch.tensor(signal)))
             return clean, noise_from_clean(noisy, clean, signal)
 
@@ -156,16 +182,20 @@ class DegradationObjective(Objective):
     def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
         start = noise_window(0, 0, 0, *degraded.shape[-2:])[None].to(degraded.device)
         restored = [
-            self.network.restore(picture, start, self.network.tokens([told(label)], [0]))
-            for picture, label in zip(degraded.split(1), labels, strict=True)
+            self.network.restore(picture, start, self.network.tokens([wanted], [0]), self.network.share_for(wanted))
+            for picture, wanted in zip(degraded.split(1), map(told, labels), strict=True)
         ]
         return torch.cat(restored)
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return translated(method, tensors, self.network.config)
+        return translated(method, tensors, self.network.config, fine=self._fine)
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}
+
+
+def _pixels(pictures: Tensor) -> list[Pixels]:
+    return [np.ascontiguousarray(each) for each in pictures.permute(0, 2, 3, 1).cpu().numpy()]
 
 
 def told(label: str) -> Wanted:

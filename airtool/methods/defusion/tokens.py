@@ -32,6 +32,11 @@ def in_units_of(residual: Tensor, book: Tensor) -> Tensor:
     return (residual / scale).flatten(2).transpose(1, 2)
 
 
+def as_map(tokens: Tensor) -> Tensor:
+    """Tokens (N, T, C) as a map (N, C, T, 1)."""
+    return tokens.transpose(1, 2)[..., None]
+
+
 def stacked(
     instructions: Sequence[Instruction], view: int, corners: Sequence[tuple[int, int]]
 ) -> tuple[Tensor, Tensor]:

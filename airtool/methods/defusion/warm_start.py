@@ -5,11 +5,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from airtool.methods.autodir.names import for_restormer
+from airtool.methods.autodir.names import FIRST, SECOND
 from airtool.methods.defusion.config import DefusionConfig
 from airtool.methods.defusion.local_unet import LocalUNetConfig
-from airtool.methods.up_restorer.warm_start import embedding
-from airtool.methods.up_restorer.warm_start import from_ndr as for_diffusion
+from airtool.methods.fine import begun, second_of
+from airtool.methods.up_restorer import warm_start as diffusion
+
+BACKBONE = "backbone."
+"""Where the names of Up-Restorer's layers begin."""
+
+UNET = "unet."
+"""Where the names of the first U-Net's layers begin."""
 
 CONSTANT = "encoder_level1.0.time.bias"
 """Where Up-Restorer, whose first convolution has no bias, keeps what the change of range adds."""
@@ -18,11 +24,23 @@ STAGES = ("encoder_level1", "encoder_level2", "encoder_level3", "latent", "decod
 """Stages whose blocks bear the same names in AutoDIR's correction."""
 
 
-def translated(method: str, tensors: Mapping[str, Tensor], config: DefusionConfig) -> Mapping[str, Tensor]:
-    """A method's tensors under the names of `DefusionNet`; whoever copies them takes what fits."""
+def translated(
+    method: str, tensors: Mapping[str, Tensor], config: DefusionConfig, *, fine: bool = False
+) -> Mapping[str, Tensor]:
+    """A method's tensors under the names of `DefusionNet`; whoever copies them takes what fits.
+
+    fine: for the second U-Net, the first one stays as it is; it begins as the first where weights have no second.
+    """
     if method == "ndr":
-        return from_ndr(tensors, config)
-    return from_correction(tensors, config) if method == "autodir" else tensors
+        found = from_ndr(second_of(tensors) if fine else tensors, config)
+    elif method == "autodir":
+        found = (fine and from_correction(tensors, config, SECOND)) or from_correction(tensors, config)
+    else:
+        found = dict(tensors)
+    if not fine:
+        return found
+    unet = {key.removeprefix(UNET): tensor for key, tensor in found.items() if key.startswith(UNET)}
+    return begun(unet) | (found if method == "defusion" else {})
 
 
 def from_ndr(tensors: Mapping[str, Tensor], config: DefusionConfig) -> dict[str, Tensor]:
@@ -30,38 +48,32 @@ def from_ndr(tensors: Mapping[str, Tensor], config: DefusionConfig) -> dict[str,
 
     As for Up-Restorer, but what it adds to a picture is what the degradation took away, and counted with the gain.
     """
-    return _diffusing({key.removeprefix("backbone."): tensor for key, tensor in for_diffusion(tensors).items()}, config)
+    return _diffusing(diffusion.from_ndr(tensors), config)
 
 
-def from_correction(tensors: Mapping[str, Tensor], config: DefusionConfig) -> dict[str, Tensor]:
+def from_correction(tensors: Mapping[str, Tensor], config: DefusionConfig, prefix: str = FIRST) -> dict[str, Tensor]:
     """The same for AutoDIR's small structural correction, without what it hears: features to train from.
 
     Blocks that only the local U-Net has begin as ones that change nothing.
     """
-    found = for_restormer(tensors)
-    if "patch_embed.proj.weight" not in found or not isinstance(config.unet, LocalUNetConfig):
+    if not isinstance(config.unet, LocalUNetConfig):
         return {}
-    for key in [key for key in found if key.startswith("refinement.")]:
-        _, index, rest = key.split(".", 2)
-        found[f"decoder_level1.{int(index) + config.unet.blocks[0]}.{rest}"] = found.pop(key)
-    found |= embedding(found.pop("patch_embed.proj.weight"), found.pop("patch_embed.proj.bias"))
-    found["mix_level1.weight"] = found.pop("reduce_chan_level1.weight")
-    for name in ("mix_level1", "reduce_chan_level2", "reduce_chan_level3"):
-        found[f"{name}.bias"] = torch.zeros(len(found[f"{name}.weight"]))
+    found = diffusion.from_correction(tensors, config.unet.blocks[0], prefix)
+    if not found:
+        return {}
     for stage, wanted in zip(STAGES, (*config.unet.blocks, *config.unet.blocks[2:0:-1]), strict=True):
         for place in range(wanted):
             for strength in ("beta", "gamma"):
-                found.setdefault(f"{stage}.{place}.{strength}", torch.zeros_like(found[f"{stage}.0.{strength}"]))
-    for key in ("output.weight", "output.bias"):
-        # A correction in [-1, 1] is twice that in [0, 1].
-        found[key] = 2 * found[key]
+                begun = torch.zeros_like(found[f"{BACKBONE}{stage}.0.{strength}"])
+                found.setdefault(f"{BACKBONE}{stage}.{place}.{strength}", begun)
     return _diffusing(found, config)
 
 
 def _diffusing(found: Mapping[str, Tensor], config: DefusionConfig) -> dict[str, Tensor]:
     """From what adds to a degraded picture in [-1, 1] to what predicts its degradation."""
     renamed: dict[str, Tensor] = {}
-    for key, tensor in found.items():
+    for name, tensor in found.items():
+        key = name.removeprefix(BACKBONE)
         if key.startswith("output."):
             # The last convolution predicts something else in other spaces, and as other predictions.
             if config.space == "degradation" and config.prediction == "x0":
@@ -72,4 +84,4 @@ def _diffusing(found: Mapping[str, Tensor], config: DefusionConfig) -> dict[str,
             renamed["patch_embed.bias"] = tensor
         else:
             renamed[key] = tensor
-    return {f"unet.{key}": tensor for key, tensor in renamed.items()}
+    return {f"{UNET}{key}": tensor for key, tensor in renamed.items()}

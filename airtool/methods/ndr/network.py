@@ -5,23 +5,17 @@ A four-level encoder-decoder whose skip connections recognise the degradation ag
 those of the authors' checkpoints. The authors published two forward passes for the same keys; ``residual`` chooses.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from airtool.networks.fine_share import FineShare
 from airtool.networks.restormer import Downsample, NormKind, Upsample
 from airtool.networks.stages import BlockKind, Blocks, stage
 
 Recognised = tuple[Tensor, Tensor, Tensor]
 """U1, U2, U3: what DQ recognised at each level, finest first."""
-
-
-LEANING = 1.0
-"""How far the choice between the two networks leans towards the second one, as a logit: noise that is left to the first
-makes it change pale and dark pictures a lot, while haze that the second is given merely stays."""
 
 
 @dataclass(frozen=True)
@@ -171,38 +165,6 @@ class SkipConnection(nn.Module):
         return (out + feature if self.residual else out), recognised
 
 
-class FineShare(nn.Module):
-    """How far what a picture suffers from lies in its details alone: shares (N, 1, 1, 1) in [0, 1].
-
-    From means and mean squares over the picture of the encoder's features, which tell it better than what DQ makes of
-    them. The ends are reached exactly, so that mostly one of the two networks is all that has to run.
-    """
-
-    def __init__(self, dim: int, hidden: int = 32) -> None:
-        super().__init__()
-        features = 2 * (dim + 2 * dim + 4 * dim)
-        self.norm = nn.LayerNorm(features)
-        self.hidden = nn.Linear(features, hidden)
-        self.last = nn.Linear(hidden, 1)
-
-    def logits(self, levels: Sequence[Tensor], *, together: bool = False) -> Tensor:
-        """(N,) float32, above 0 for details. levels: the encoder's three features, finest first.
-
-        together: the batch is one picture, of which the means are taken, and N is 1.
-        """
-        with torch.autocast(levels[0].device.type, enabled=False):
-            floats = [each.float() for each in levels]
-            over = (0, 2, 3) if together else (2, 3)
-            means = [each.mean(over) for each in floats] + [each.square().mean(over) for each in floats]
-            found = torch.cat(means, -1).reshape(-1, self.hidden.in_features)
-            found = self.norm(found.to(self.norm.weight.dtype))
-            return self.last(F.gelu(self.hidden(found)))[:, 0].float()
-
-    def forward(self, levels: Sequence[Tensor], *, together: bool = False) -> Tensor:
-        sure = ((self.logits(levels, together=together) + LEANING).sigmoid() - 0.1) / 0.8
-        return sure.clamp(0, 1)[:, None, None, None]
-
-
 def _stage(config: NDRConfig, count: int, channels: int, heads: int) -> Blocks:
     return stage(config.block, count, channels, heads, config.expansion, config.bias, config.norm)
 
@@ -243,7 +205,7 @@ class RestorationNet(nn.Module):
         if config.fine:
             second = replace(config, fine=False, refinement_blocks=config.fine_refinement_blocks)
             self.fine = RestorationNet(second, nn.Parameter(torch.randn(1, config.atoms, config.atom_dim)))
-            self.fine_share = FineShare(config.dim)
+            self.fine_share = FineShare((1 + 2 + 4) * config.dim)
 
     def forward(self, x: Tensor, fine_share: float | None = None) -> Tensor:
         """fine_share: what `survey` found of the picture of which `x` is a tile; None has `x` looked at by itself."""

@@ -5,16 +5,14 @@ As in the authors' code, both at once and by the mean absolute error; the paper 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from airtool.degradations import lies_in_details
-from airtool.errors import UsageError
 from airtool.methods.autodir.names import SECOND
 from airtool.methods.autodir.names import for_restormer as from_correction
+from airtool.methods.fine import Part, begun, check_part, check_samples, learn_only, share_loss
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.ndr.degrad import NDR
 from airtool.methods.ndr.names import from_restormer
@@ -22,21 +20,14 @@ from airtool.methods.ndr.network import NDRConfig, RestorationNet
 from airtool.methods.objective import Batch, Objective
 
 PREFIX = "restoration_net."
-FINE, SHARE = "fine.", "fine_share."
-"""Where the names of the second network's layers begin, and those of what chooses between the two."""
-
-Stage = Literal["first", "fine", "share"]
 
 
 @dataclass(frozen=True)
 class NDRSettings(DistanceSettings):
     """Choices of a recipe."""
 
-    stage: Stage = "first"
-    """first: the network, but not the second one that a preset with `fine` has. fine: that one alone, from samples that
-    suffer in the details alone, and without degrading again; it begins with what --start-from gives last: another
-    method's layers, or those of the first network where weights of `ndr` have no second. share: how the first network
-    tells which of the two is asked, by binary cross-entropy; everything else stays as it is."""
+    stage: Part = "first"
+    """What is trained; the second network without degrading again."""
     degradation_weight: float = 1.0
     """Weight of degrading the clean picture again."""
     degradation_every: int = 1
@@ -46,8 +37,7 @@ class NDRSettings(DistanceSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.stage not in ("first", "fine", "share"):
-            raise ValueError(f"stage must be 'first', 'fine' or 'share', not {self.stage!r}")
+        check_part(self.stage, "stage")
         if self.degradation_every < 1:
             raise ValueError("degradation_every must be at least 1")
 
@@ -65,10 +55,7 @@ class NDRObjective(Objective):
         self.both = NDR(config)
         if settings.stage != "first" and not config.fine:
             raise ValueError(f"stage {settings.stage!r} needs a preset with fine = true")
-        for name, parameter in self.both.named_parameters():
-            part = name.removeprefix(PREFIX)
-            stage = "fine" if part.startswith(FINE) else "share" if part.startswith(SHARE) else "first"
-            parameter.requires_grad_(stage == settings.stage)
+        learn_only(settings.stage, [(name.removeprefix(PREFIX), each) for name, each in self.both.named_parameters()])
         if settings.identity_start:
             for parameter in self.both.restoration_net.reconstruction.parameters():
                 torch.nn.init.zeros_(parameter)
@@ -92,19 +79,14 @@ class NDRObjective(Objective):
         return losses
 
     def _fine(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        for label in batch.labels:
-            if not lies_in_details(label):
-                raise UsageError(f"stage 'fine' is not for {label!r}: take it out of the recipe's [mix]")
+        check_samples(batch.labels)
         return {"loss": distance(self.settings, self._fine_net()(batch.degraded).float(), batch.clean, step)}
 
     def _share(self, batch: Batch) -> dict[str, Tensor]:
         network = self.both.restoration_net
         with torch.no_grad():
             levels = network.encoded(batch.degraded)
-        wanted = torch.tensor([float(lies_in_details(label)) for label in batch.labels], device=batch.degraded.device)
-        logits = network.fine_share.logits(levels)
-        right = ((logits > 0) == (wanted > 0.5)).float().mean()
-        return {"loss": F.binary_cross_entropy_with_logits(logits, wanted), "right": right}
+        return share_loss(network.fine_share.logits(levels), batch.labels)
 
     def _fine_net(self) -> RestorationNet:
         network = self.both.restoration_net.fine
@@ -124,9 +106,8 @@ class NDRObjective(Objective):
             found = from_restormer(correction, skip=2.0 if self.both.restoration_net.residual else 1.0)
         if not fine:
             return found
-        begun = {f"{FINE}{key}": tensor for key, tensor in found.items() if not key.startswith((FINE, SHARE))}
         # Of another method's weights the second network is made; the first one stays as it is.
-        return begun | (found if method == "ndr" else {})
+        return begun(found) | (found if method == "ndr" else {})
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         prefix = f"both.{PREFIX}"

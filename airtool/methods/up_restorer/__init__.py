@@ -10,6 +10,7 @@ FACTS = MethodFacts(
     channel_order="rgb",
     needs="nothing",
     tiling="approximate",
+    surveys=True,
     overlap=64,
     draws=True,
     explains=("transmission", "noise"),

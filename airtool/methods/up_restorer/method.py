@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from airtool.diffusion.ddim import result
 from airtool.diffusion.field import noise_window
 from airtool.errors import UsageError
 from airtool.methods.base import Request
@@ -21,7 +20,7 @@ from airtool.methods.up_restorer.objective import UpRestorerObjective, UpRestore
 from airtool.methods.up_restorer.official import convert
 from airtool.networks.c2f_dft import STAGES
 
-SMALL = UpRestorerConfig(
+SMALL_SINGLE = UpRestorerConfig(
     dim=16,
     blocks=(1, 2, 3, 4),
     bias=True,
@@ -33,12 +32,13 @@ SMALL = UpRestorerConfig(
 )
 
 PRESETS = {
-    "small": SMALL,
+    "small": replace(SMALL_SINGLE, fine=True),
+    "small-single": SMALL_SINGLE,
     "paper": UpRestorerConfig(),
-    "small-no-queries": replace(SMALL, queries=False),
-    "small-no-prompts": replace(SMALL, prompts=False),
+    "small-no-queries": replace(SMALL_SINGLE, queries=False),
+    "small-no-prompts": replace(SMALL_SINGLE, prompts=False),
 }
-"""The last two are there to measure what the paper's modules bring."""
+"""small: with a second network for the details. The last two are there to measure what the paper's modules bring."""
 
 SPREAD = 3.0
 """Standard deviations of the noise map on each side of mid-grey."""
@@ -60,26 +60,37 @@ class UpRestorerMethod:
 
     def restore(self, pictures: Tensor, request: Request) -> Tensor:
         # One by one: a picture must not change by a rounding with the company it keeps.
-        return torch.cat([self._restore(picture, start) for picture, start in self._started(pictures, request)])
+        rows = self._started(pictures, request)
+        return torch.cat([self._restore(picture, start, request.survey) for picture, start in rows])
 
-    def _restore(self, picture: Tensor, start: Tensor) -> Tensor:
-        return ((result(self._net.trajectory(2 * picture - 1, start)) + 1) / 2).to(picture.dtype)
+    def _restore(self, picture: Tensor, start: Tensor, fine_share: float | None) -> Tensor:
+        return ((self._net.restored(2 * picture - 1, start, fine_share) + 1) / 2).to(picture.dtype)
+
+    def survey(self, pictures: Tensor) -> float | None:
+        """How far what a picture, seen in crops (N, 3, H, W), suffers from lies in its details, 0 to 1.
+
+        None where there is no second network for that.
+        """
+        return self._net.survey(2 * pictures - 1)
 
     def explain(self, pictures: Tensor, request: Request) -> dict[str, Tensor]:
-        """What the finest Prompt Block estimates at the last evaluation, (N, 1, H, W) each, to be looked at.
+        """What the finest Prompt Block estimates at the last evaluation, (N, 1, H, W) each, to be looked at; of the
+        network that has the larger part in the picture.
 
         "transmission": t of Eq. 14 as it is, in (0, 1). "noise": N of Eq. 14, mid-grey where it is the picture's mean
         and black or white three standard deviations from it: features have no unit. Raises UsageError for weights
         without Prompt Blocks.
         """
-        maps = [self._explain(picture, start) for picture, start in self._started(pictures, request)]
+        rows = self._started(pictures, request)
+        maps = [self._explain(picture, start, request.survey) for picture, start in rows]
         return {name: torch.cat([each[name] for each in maps]) for name in FACTS.explains}
 
-    def _explain(self, picture: Tensor, start: Tensor) -> dict[str, Tensor]:
+    def _explain(self, picture: Tensor, start: Tensor, fine_share: float | None) -> dict[str, Tensor]:
         degraded, x = 2 * picture - 1, start
-        for evaluation in islice(self._net.trajectory(degraded, start), len(self._net.times) - 1):
+        network, _ = max(self._net.asked(degraded, fine_share), key=lambda asked: asked[1])
+        for evaluation in islice(network.trajectory(degraded, start), len(network.times) - 1):
             x = evaluation.x
-        _, upgrade = self._net.predict(degraded, x.to(degraded.dtype), x.new_full((1,), self._net.times[-1]))
+        _, upgrade = network.predict(degraded, x.to(degraded.dtype), x.new_full((1,), network.times[-1]))
         if upgrade is None:
             raise UsageError("these weights of up-restorer have no Prompt Blocks: there is nothing to show")
         t, noise = (

@@ -5,16 +5,17 @@ paper says of the rest and what is our design.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from airtool.diffusion.ddim import Evaluation, Prediction, sample, strided
+from airtool.diffusion.ddim import Evaluation, Prediction, result, sample, strided
 from airtool.diffusion.schedule import LinearSchedule
 from airtool.methods.up_restorer.prompts import PromptBlock, Upgrade
 from airtool.methods.up_restorer.queries import QueriedAttention
 from airtool.networks.c2f_dft import STAGES, DFTConfig, DiffusionTransformer, DiffusionTransformerBlock
+from airtool.networks.fine_share import FineShare
 from airtool.networks.nafnet import NAFBlock
 from airtool.networks.restormer import TransposedAttention
 from airtool.networks.strips import in_strips
@@ -45,6 +46,11 @@ class UpRestorerConfig(DFTConfig):
     """Whether there are Prompt Blocks; the same."""
     sampling_timesteps: int = 3
     """1000 divided by this is the sampler's stride: 3 gives the four evaluations at 999, 666, 333 and 0."""
+    fine: bool = False
+    """Whether a second network restores the pictures in which the first one's encoder finds noise, blur, low resolution
+    or JPEG alone: see `NDRConfig.fine`. Not published."""
+    fine_refinement_blocks: int = 2
+    """Its blocks after the decoder; all else is as in the first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,12 +96,16 @@ class UpRestorerNet(nn.Module):
         self.schedule = LinearSchedule()
         self.times = strided(config.sampling_timesteps, self.schedule.steps)
         self.backbone = DiffusionTransformer(config, self._stage)
-        if not config.prompts:
-            return
-        c, side = config.dim, config.component_side
-        self.prompt_level4 = PromptBlock(8 * c, config.components, side)
-        self.prompt_level3 = PromptBlock(4 * c, config.components, 2 * side)
-        self.prompt_level2 = PromptBlock(2 * c, config.components, 4 * side)
+        if config.prompts:
+            c, side = config.dim, config.component_side
+            self.prompt_level4 = PromptBlock(8 * c, config.components, side)
+            self.prompt_level3 = PromptBlock(4 * c, config.components, 2 * side)
+            self.prompt_level2 = PromptBlock(2 * c, config.components, 4 * side)
+        self.fine: UpRestorerNet | None = None
+        if config.fine:
+            second = replace(config, fine=False, refinement_blocks=config.fine_refinement_blocks)
+            self.fine = UpRestorerNet(second)
+            self.fine_share = FineShare((1 + 2 + 4) * config.dim)
 
     def _stage(self, name: str, count: int, channels: int, heads: int) -> list[nn.Module]:
         def published() -> DiffusionTransformerBlock:
@@ -137,6 +147,31 @@ class UpRestorerNet(nn.Module):
         elif self.backbone.skip_conv is None:
             out = out + noisy
         return out, finest[0]
+
+    def encoded(self, degraded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The encoder's features of degraded pictures at the first evaluation, with zeros, its mean, for the noise."""
+        embedded = self.backbone.patch_embed(torch.cat([degraded, torch.zeros_like(degraded)], 1))
+        return self.backbone.encoded(embedded, torch.full((len(degraded),), float(self.times[0])).to(degraded.device))
+
+    def survey(self, degraded: Tensor) -> float | None:
+        """The second network's share in a picture of which these are crops (N, 3, H, W); None where there is none."""
+        return None if self.fine is None else float(self.fine_share(self.encoded(degraded), together=True).detach())
+
+    def asked(self, degraded: Tensor, fine_share: float | None = None) -> "list[tuple[UpRestorerNet, float]]":
+        """The networks that restore a picture (1, 3, H, W), and their weights, which add up to 1.
+
+        fine_share: what `survey` found of the picture of which `degraded` is a tile; None has it looked at by itself.
+        """
+        if self.fine is None:
+            return [(self, 1.0)]
+        share = self.survey(degraded) if fine_share is None else fine_share
+        assert share is not None
+        return [(network, weight) for network, weight in ((self, 1 - share), (self.fine, share)) if weight]
+
+    def restored(self, degraded: Tensor, start: Tensor, fine_share: float | None = None) -> Tensor:
+        """What `asked` make of a picture (1, 3, H, W) from the noise `start`, float32."""
+        asked = self.asked(degraded, fine_share)
+        return torch.stack([weight * result(net.trajectory(degraded, start)) for net, weight in asked]).sum(0)
 
     def trajectory(
         self, degraded: Tensor, start: Tensor, with_gradient: int | None = None, evaluations: int | None = None

@@ -10,10 +10,12 @@ from torch import Tensor
 from airtool.diffusion.ddim import result
 from airtool.diffusion.field import noise_window
 from airtool.diffusion.schedule import antithetic_times
+from airtool.methods.autodir.names import FIRST, SECOND
+from airtool.methods.fine import Part, begun, check_part, check_samples, learn_only, second_of, share_loss
 from airtool.methods.losses import DistanceSettings, distance
 from airtool.methods.objective import Batch, Objective
 from airtool.methods.up_restorer.network import UpRestorerConfig, UpRestorerNet
-from airtool.methods.up_restorer.warm_start import from_ndr
+from airtool.methods.up_restorer.warm_start import from_correction, from_ndr
 from airtool.networks.ssim_loss import ms_ssim, ssim
 
 PREFIX = "network."
@@ -24,6 +26,8 @@ class UpRestorerSettings(DistanceSettings):
     """Choices of a recipe. Distances and similarities are those of pictures in the diffusion's range [-1, 1], so that
     mean squared errors, and with them `floor`, are four times those of pictures in [0, 1]."""
 
+    part: Part = "first"
+    """What is trained."""
     stage: Literal["noise", "unrolled"] = "noise"
     """noise: the distance of the prediction at random time steps. unrolled: alpha * (1 - similarity) + (1 - alpha) *
     distance of what the whole sampler makes of pure noise, back through its evaluations."""
@@ -43,6 +47,7 @@ class UpRestorerSettings(DistanceSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_part(self.part, "part")
         if self.stage not in ("noise", "unrolled"):
             raise ValueError(f"stage must be 'noise' or 'unrolled', not {self.stage!r}")
         if self.similarity not in ("ssim", "ms-ssim"):
@@ -62,12 +67,26 @@ class UpRestorerObjective(Objective):
         super().__init__()
         self.settings = settings
         self.network = UpRestorerNet(config)
+        if settings.part != "first" and not config.fine:
+            raise ValueError(f"part {settings.part!r} needs a preset with fine = true")
+        learn_only(settings.part, self.network.named_parameters())
         if settings.identity_start:
-            for parameter in self.network.backbone.output.parameters():
+            for parameter in self._trained().backbone.output.parameters():
                 torch.nn.init.zeros_(parameter)
 
+    def _trained(self) -> UpRestorerNet:
+        fine = self.network.fine if self.settings.part == "fine" else None
+        return fine or self.network
+
     def forward(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Raises UsageError for a sample that the part cannot learn from."""
         degraded, clean = 2 * batch.degraded - 1, 2 * batch.clean - 1
+        if self.settings.part == "share":
+            with torch.no_grad():
+                levels = self.network.encoded(degraded)
+            return share_loss(self.network.fine_share.logits(levels), batch.labels)
+        if self.settings.part == "fine":
+            check_samples(batch.labels)
         generator = torch.Generator().manual_seed(batch.number(step))
         if self.settings.stage == "noise":
             t = antithetic_times(len(clean), self.network.schedule.steps, generator)
@@ -87,7 +106,7 @@ class UpRestorerObjective(Objective):
         sqrt((1 - alpha_bar) / alpha_bar).
         """
         noisy = self.network.schedule.diffuse(clean, noise, t)
-        predicted = self.network(degraded, noisy, t)
+        predicted = self._trained()(degraded, noisy, t)
         wanted = noise if self.network.config.prediction == "eps" else clean
         return distance(self.settings, predicted.float(), wanted, step)
 
@@ -96,7 +115,7 @@ class UpRestorerObjective(Objective):
     ) -> dict[str, Tensor]:
         """Stage two, for pictures in [-1, 1] and the noise (N, 3, H, W) that the sampler begins with."""
         settings = self.settings
-        restored = result(self.network.trajectory(degraded, noise, settings.evaluations_with_gradient, evaluations))
+        restored = result(self._trained().trajectory(degraded, noise, settings.evaluations_with_gradient, evaluations))
         apart = distance(settings, restored, clean, step)
         losses = {"loss": apart, "distance": apart.detach()}
         if settings.alpha:
@@ -106,11 +125,24 @@ class UpRestorerObjective(Objective):
         return losses
 
     def restore(self, degraded: Tensor, labels: Sequence[str]) -> Tensor:
-        start = noise_window(0, 0, 0, *degraded.shape[-2:]).to(degraded.device).expand(len(degraded), -1, -1, -1)
-        return (result(self.network.trajectory(2 * degraded - 1, start)) + 1) / 2
+        """By the second network alone while that is what is trained, when nothing tells the two apart yet."""
+        start = noise_window(0, 0, 0, *degraded.shape[-2:])[None].to(degraded.device)
+        rows = (2 * degraded - 1).split(1)
+        return (torch.cat([self._trained().restored(picture, start) for picture in rows]) + 1) / 2
 
     def translated(self, method: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return from_ndr(tensors) if method == "ndr" else tensors
+        fine = self.settings.part == "fine"
+        if method == "ndr":
+            found = from_ndr(second_of(tensors) if fine else tensors)
+        elif method == "autodir":
+            blocks = self.network.config.blocks[0]
+            found = (fine and from_correction(tensors, blocks, SECOND)) or from_correction(tensors, blocks, FIRST)
+        else:
+            found = dict(tensors)
+        if not fine:
+            return found
+        # Of another method's weights the second network is made; the first one stays as it is.
+        return begun(found) | (found if method == "up-restorer" else {})
 
     def exported(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {key.removeprefix(PREFIX): tensor for key, tensor in state.items() if key.startswith(PREFIX)}

@@ -1,10 +1,11 @@
-"""NDR-Restore's weights as a start: both are encoder-decoders of the same shape, one with a diffusion around it."""
+"""Other methods' networks as a start: encoder-decoders of the same shape, without the diffusion around it."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from airtool.methods.autodir.names import FIRST, for_restormer
 from airtool.methods.ndr.names import RESTORMER_NAMES
 
 DECODERS = {
@@ -45,6 +46,26 @@ def from_ndr(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             found[f"output.{rest}"] = 2 * tensor
     if "extractor.weight" in tensors:
         found.update(embedding(tensors["extractor.weight"], tensors.get("extractor.bias")))
+    return {f"backbone.{key}": tensor for key, tensor in found.items()}
+
+
+def from_correction(tensors: Mapping[str, Tensor], blocks: int, prefix: str = FIRST) -> dict[str, Tensor]:
+    """The same for one of AutoDIR's small structural corrections, without what it hears: features to train from.
+
+    blocks: of the decoder at full resolution, before its refinement. Empty where there is no such correction.
+    """
+    found = for_restormer(tensors, prefix)
+    if "patch_embed.proj.weight" not in found:
+        return {}
+    for key in [key for key in found if key.startswith("refinement.")]:
+        _, index, rest = key.split(".", 2)
+        found[f"decoder_level1.{int(index) + blocks}.{rest}"] = found.pop(key)
+    found |= embedding(found.pop("patch_embed.proj.weight"), found.pop("patch_embed.proj.bias"))
+    found["mix_level1.weight"] = found.pop("reduce_chan_level1.weight")
+    for name in ("mix_level1", "reduce_chan_level2", "reduce_chan_level3"):
+        found[f"{name}.bias"] = torch.zeros(len(found[f"{name}.weight"]))
+    for key in ("output.weight", "output.bias"):
+        found[key] = 2 * found[key]
     return {f"backbone.{key}": tensor for key, tensor in found.items()}
 
 
