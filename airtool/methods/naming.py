@@ -28,14 +28,17 @@ class NamingSettings:
     """Share of the degraded samples that get a further degradation, of which the old, the new, or both are named."""
     idle_share: float = 0.0
     """Share of the degraded samples of which nothing that they have is named: they must stay as they are."""
+    idle_names: Sequence[str] = tuple(DEGRADATIONS)
+    """What may be named where it is not there, in such samples and in clean ones."""
     further: Sequence[str] = ("noise", "jpeg")
     """What may be laid over a sample: quick ones, as it happens between two steps of the optimiser."""
 
     def __post_init__(self) -> None:
         if min(self.partial_share, self.idle_share) < 0 or self.partial_share + self.idle_share > 1:
             raise ValueError("partial_share and idle_share must not be negative, nor exceed 1 together")
-        if unknown := [name for name in self.further if name not in DEGRADATIONS]:
-            raise ValueError(f"further names {unknown[0]!r}, which is none of {', '.join(DEGRADATIONS)}")
+        for what, names in (("idle_names", self.idle_names), ("further", self.further)):
+            if unknown := [name for name in names if name not in DEGRADATIONS]:
+                raise ValueError(f"{what} has {unknown[0]!r}, which is none of {', '.join(DEGRADATIONS)}")
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,13 @@ def _one(
 ) -> Row:
     present = () if label in (CLEAN, "") else tuple(label.split(","))
     chance = rng.random()
+    idle_names = [name for name in settings.idle_names if name in only]
     if label == CLEAN:
-        return degraded, clean, _absent(present, rng, only), present
+        return degraded, clean, _absent(present, rng, idle_names), present
     to_stay = any(step.name not in only for each in present for step in parse_steps(each))
     idle_share, partial_share = (0.5, 0.5) if to_stay else (settings.idle_share, settings.partial_share)
     if chance < idle_share and label:
-        return degraded, degraded, _absent(present, rng, only), present
+        return degraded, degraded, _absent(present, rng, idle_names), present
     if chance < idle_share + partial_share and label:
         absent = [name for name in settings.further if name in only and not _has(present, name)]
         if absent:
@@ -124,11 +128,11 @@ def _partial(
     return both, clean, present + further, present + further
 
 
-def _absent(present: tuple[str, ...], rng: np.random.Generator, only: Collection[str]) -> tuple[str, ...]:
-    """Nothing, or a degradation of a class that the sample has not."""
-    if rng.random() < 0.5:
+def _absent(present: tuple[str, ...], rng: np.random.Generator, names: Sequence[str]) -> tuple[str, ...]:
+    """Nothing, or one of these names, of a class that the sample has not."""
+    absent = [name for name in names if not _has(present, name)]
+    if rng.random() < 0.5 or not absent:
         return ()
-    absent = [name for name in DEGRADATIONS if name in only and not _has(present, name)]
     return (shown_steps((sample_step(absent[int(rng.integers(len(absent)))], rng),)),)
 
 

@@ -57,7 +57,41 @@ def test_partial_naming_leaves_the_other_degradation_in_the_target() -> None:
     assert again.wanted == found.wanted
 
 
-@pytest.mark.parametrize("wrong", [{"partial_share": 0.7, "idle_share": 0.5}, {"idle_share": -1}, {"further": ["fog"]}])
+def test_what_may_not_be_named_stays_whatever_the_shares() -> None:
+    """In training for some names alone: such a sample is told nothing that it has, or what is laid over it."""
+    given = batch(60, "low-light:2,noise:9")
+    settings = NamingSettings(further=("jpeg",))
+    found = named(given, torch.Generator().manual_seed(GENERATOR), settings, only=("noise", "jpeg", "defocus"))
+    told = {name.partition(":")[0] for wanted in found.wanted for name in wanted}
+    assert told == {"jpeg", "defocus"}
+    laid_over = 0
+    for row, (wanted, present) in enumerate(zip(found.wanted, found.present, strict=True)):
+        torch.testing.assert_close(found.target[row], given.degraded[row], rtol=0, atol=0)
+        if len(present) == 3:
+            laid_over += 1
+            assert wanted == present[2:]
+            assert not torch.equal(found.degraded[row], given.degraded[row])
+        else:
+            assert torch.equal(found.degraded[row], given.degraded[row])
+    assert 20 < laid_over < 40
+    # What may be named is treated as ever.
+    free = batch(8, "noise:9")
+    alike = [
+        named(free, torch.Generator().manual_seed(GENERATOR), settings, *only).wanted for only in ((), (("noise",),))
+    ]
+    assert alike[0] == alike[1] == (("noise:9",),) * 8
+
+
+def test_idle_names_are_the_ones_that_were_chosen() -> None:
+    settings = NamingSettings(idle_share=1, idle_names=("haze", "rain"))
+    found = named(batch(40, "rain"), torch.Generator().manual_seed(GENERATOR), settings)
+    assert {name.partition(":")[0] for wanted in found.wanted for name in wanted} == {"haze"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"partial_share": 0.7, "idle_share": 0.5}, {"idle_share": -1}, {"further": ["fog"]}, {"idle_names": ["fog"]}],
+)
 def test_impossible_settings_are_refused(wrong: dict) -> None:
-    with pytest.raises(ValueError, match=r"must not|further"):
+    with pytest.raises(ValueError, match=r"must not|has 'fog'"):
         NamingSettings(**wrong)
