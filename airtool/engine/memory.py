@@ -2,7 +2,9 @@
 
 import math
 import re
-from pathlib import Path
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
 
 import torch
 
@@ -23,6 +25,24 @@ OUT_OF_MEMORY = re.compile(
 """In messages of PyTorch. oneDNN tells no reason, but that a computation is possible at all has been found out before,
 by its descriptor."""
 
+
+@dataclass(frozen=True)
+class Groups:
+    """Where a version of Linux's control groups keeps what it says of memory."""
+
+    folder: str
+    limit: str
+    used: str
+    idle: str
+    """Bytes of files' pages that were not used lately, in memory.stat."""
+
+
+GROUPS = {
+    "": Groups("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    "memory": Groups("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""By the controllers that /proc/self/cgroup names: none for the second version."""
+
 LARGEST_TILE = 4096 * 4096
 """Pixels. Beyond this, tensors of 128 channels have more elements than 32-bit indices can count."""
 
@@ -37,16 +57,56 @@ def activation_budget(device: torch.device) -> int:
     return CPU_BUDGET if available is None or available > 3 * CPU_BUDGET else _steady(available / 3)
 
 
-def available_ram() -> int | None:
-    """Bytes of main memory that can be had without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
+def available_ram(root: Path = Path("/")) -> int | None:
+    """Bytes of main memory that can be had without swapping, by the machine and by the container's limit.
+
+    None where the system does not say. root: of the file system that tells it.
+    """
+    known = [room for room in (_free_on_machine(root), _free_in_groups(root)) if room is not None]
+    return min(known, default=None)
+
+
+def _free_on_machine(root: Path) -> int | None:
+    for line in _lines(root / "proc/meminfo"):
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def _free_in_groups(root: Path) -> int | None:
+    """What Linux's control groups leave, the innermost of this process and those around it; containers are such groups.
+
+    Pages of files that were not used lately count as free, as they do for `MemAvailable`.
+    """
+    free: list[int] = []
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, inside = line.split(":", 2)
+        groups = next((GROUPS[each] for each in controllers.split(",") if each in GROUPS), None)
+        if groups is None:
+            continue
+        # A container may see its own group as the top one, whatever name it has outside.
+        for names in accumulate(
+            PurePosixPath(inside.lstrip("/")).parts, PurePosixPath.joinpath, initial=PurePosixPath()
+        ):
+            group = root / groups.folder / names
+            limit, used = _number(group / groups.limit), _number(group / groups.used)
+            if limit is not None and used is not None:
+                idle = [each.split()[1] for each in _lines(group / "memory.stat") if each.startswith(f"{groups.idle} ")]
+                free.append(max(0, limit - used + sum(map(int, idle))))
+    return min(free, default=None)
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file; None where there is no file, or a word ("max") in it."""
+    text = "".join(_lines(path))
+    return int(text) if text.isdigit() else None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []
 
 
 def tile_shape(height: int, width: int, pixels: int, multiple: int) -> tuple[int, int]:
