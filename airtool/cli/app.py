@@ -67,10 +67,11 @@ def main(args: list[str] | None = None) -> int:
     143: SIGTERM, which ends a command as Ctrl-C does. Every error that a user can cause is one line on standard error.
     """
     open_streams()
+    args = sys.argv[1:] if args is None else args
     with endable() as asked:
-        code = _attempt(partial(_command, sys.argv[1:] if args is None else args), asked)
+        code = _attempt(partial(_command, args), asked, args)
         # Whatever became of it: Python would do this at exit, and complain in its own words.
-        flushed = _attempt(sys.stdout.flush, asked)
+        flushed = _attempt(sys.stdout.flush, asked, args)
     code = code or flushed
     return asked[0] if asked and code else code
 
@@ -102,15 +103,15 @@ def _command(args: list[str]) -> object:
         raise UsageError(f"{name} is a file here, but its name begins as an option does: write ./{name}") from error
 
 
-def _attempt(part: Callable[[], object], asked: list[int]) -> int:
-    """The exit code of a part of a command line; says what went wrong. asked: as `endable` gives it."""
+def _attempt(part: Callable[[], object], asked: list[int], args: list[str]) -> int:
+    """The exit code of a part of the command line `args`; says what went wrong. asked: as `endable` gives it."""
     try:
         code = part()
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
         # Once asked to end, whatever a library has made of that is no error to tell.
-        return INTERRUPTED if asked else _told(error)
+        return INTERRUPTED if asked else _told(error, args)
     return code if isinstance(code, int) else 0
 
 
@@ -123,12 +124,21 @@ def _needed(error: Exception) -> str | None:
     return f"{' and '.join(names)} are both needed" if len(names) > 1 else None
 
 
-def _told(error: Exception) -> int:
+def _words(args: list[str]) -> str:
+    """The command that a command line begins with: "airtool models import"."""
+    words, inside = ["airtool"], vars(typer.main.get_command(app)).get("commands", {})
+    for arg in args:
+        if arg not in inside:
+            break
+        words.append(arg)
+        inside = vars(inside[arg]).get("commands", {})
+    return " ".join(words)
+
+
+def _told(error: Exception, args: list[str]) -> int:
     """Say what is wrong, and give the exit code. Raises errors that no user can cause."""
     if isinstance(error, ParserError):
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "airtool"
-        fail(f"{_needed(error) or error.format_message()} (see: {command} --help)")
+        fail(f"{_needed(error) or error.format_message()} (see: {_words(args)} --help)")
         return 2
     if isinstance(error, AirtoolError):
         fail(error)
