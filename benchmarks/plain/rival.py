@@ -16,7 +16,7 @@ from airtool.engine.tiles import Pixels
 from airtool.methods.autodir.vocabulary import class_of
 from airtool.methods.base import Method
 from airtool.methods.defusion.requests import wanted_steps
-from airtool.methods.dfpir.prompts import asked_label
+from airtool.methods.dfpir.prompts import asked_labels
 from plain.autodir import PlainAutoDIR
 from plain.autodir_published import PlainPublishedAutoDIR
 from plain.defusion import LocalUNet, PlainDefusion
@@ -83,7 +83,8 @@ def _ndr(method: Method, degradation: tuple[str, ...], seed: int, size: tuple[in
 
 def _dfpir(method: Method, degradation: tuple[str, ...], seed: int, size: tuple[int, int]) -> Made:
     labels = method.config.labels
-    return PlainDFPIR(method.config), (labels.index(asked_label(degradation, labels)),)
+    [label] = asked_labels(degradation, labels)
+    return PlainDFPIR(method.config), (labels.index(label),)
 
 
 def _up_restorer(method: Method, degradation: tuple[str, ...], seed: int, size: tuple[int, int]) -> Made:

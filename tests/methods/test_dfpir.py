@@ -23,6 +23,7 @@ from airtool.methods.dfpir.prompts import (
     LABELS,
     PAPER_LABELS,
     UNKNOWN,
+    asked_labels,
     find_label,
     training_label,
 )
@@ -199,11 +200,7 @@ def test_labels_and_defaults_agree_with_the_degradations() -> None:
 @pytest.mark.parametrize(
     ("degradation", "labels", "message"),
     [
-        (
-            ("rain", "noise"),
-            LABELS,
-            r"one degradation at a time, not rain,noise: these weights know noise:15, noise:25",
-        ),
+        (("rain", "jpeg"), PAPER_LABELS, r"cannot remove 'jpeg': these weights know noise:15, noise:25"),
         (("fog",), LABELS, r"cannot remove 'fog': .*know .*haze.*downsample$"),
         (("jpeg:30",), PAPER_LABELS, "cannot remove 'jpeg:30'"),
         (("noise:x",), LABELS, "noise:x: the amount must be a number"),
@@ -218,6 +215,23 @@ def test_requests_that_cannot_be_met(degradation: tuple[str, ...], labels: tuple
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match=message):
         method.restore(torch.rand(1, 3, 8, 8), Request(degradation=degradation))
+
+
+@torch.inference_mode()
+def test_several_degradations_go_one_after_another_details_first_and_then_the_last_one_first() -> None:
+    method, picture = tiny_method(), torch.rand(1, 3, 16, 16)
+    assert asked_labels(("rain", "noise:40", "snow", "jpeg:20"), LABELS) == ("jpeg", "noise-50", "snow", "rain")
+    assert asked_labels(("haze",), LABELS) == ("haze",)
+
+    def restored(given: torch.Tensor, *names: str) -> torch.Tensor:
+        return method.restore(given, Request(degradation=names))
+
+    at_once = restored(picture, "haze", "noise", "rain")
+    step_by_step = picture
+    for name in ("noise", "rain", "haze"):
+        step_by_step = restored(step_by_step.clamp(0, 1), name)
+    assert torch.equal(at_once, step_by_step)
+    assert not torch.equal(at_once, restored(picture, "noise"))
 
 
 @torch.inference_mode()

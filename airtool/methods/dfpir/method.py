@@ -13,7 +13,7 @@ from airtool.methods.dfpir import FACTS
 from airtool.methods.dfpir.network import DFPIRConfig, DFPIRNet
 from airtool.methods.dfpir.objective import DFPIRObjective, DFPIRSettings
 from airtool.methods.dfpir.official import convert
-from airtool.methods.dfpir.prompts import FINE_LABELS, LABELS, UNKNOWN, as_request, asked_label
+from airtool.methods.dfpir.prompts import FINE_LABELS, LABELS, UNKNOWN, as_request, asked_labels
 from airtool.methods.objective import objective_from
 
 SINGLE = DFPIRConfig(dim=16, blocks=(1, 2, 3, 4), refinement_blocks=1, block="nafnet", labels=LABELS)
@@ -44,11 +44,15 @@ class DFPIRMethod:
         self.network: nn.Module = DFPIRNet(config).eval().requires_grad_(False)
 
     def check(self, degradation: tuple[str, ...]) -> None:
-        asked_label(degradation, self.config.labels)
+        asked_labels(degradation, self.config.labels)
 
     def restore(self, pictures: Tensor, request: Request) -> Tensor:
         """Raises UsageError as `check` does."""
-        return self._restored(pictures, asked_label(request.degradation, self.config.labels))
+        first, *others = asked_labels(request.degradation, self.config.labels)
+        restored = self._restored(pictures, first)
+        for label in others:
+            restored = self._restored(restored.clamp(0, 1), label)
+        return restored
 
     def candidates(self) -> tuple[str, ...]:
         return tuple(as_request(label) for label in self.config.labels if label != UNKNOWN)

@@ -61,22 +61,27 @@ def find_label(request: str, labels: Sequence[str]) -> str | None:
     return min(graded, key=lambda label: abs(math.log(max(sigma, 1e-3) / _sigma_of(label))), default=None)
 
 
-def asked_label(degradation: Sequence[str], labels: Sequence[str]) -> str:
-    """The label for a user's request: one degradation, or nothing where the labels know "unknown".
+def asked_labels(degradation: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels for a user's request, one after the other; for nothing "unknown", where the labels know that.
 
-    Raises UsageError, which names what is known, for several degradations or one that is not known.
+    Several degradations are undone from the last to the first, but what lies in the details before the scene: each
+    prompt was learned from pictures that suffer from that alone, and noise disturbs the others most. Raises UsageError,
+    which names what is known, for one that is not.
     """
     known = f"these weights know {', '.join(as_request(label) for label in labels if label not in (UNKNOWN, CLEAN))}"
-    if len(degradation) > 1:
-        raise UsageError(f"dfpir removes one degradation at a time, not {','.join(degradation)}: {known}")
     if not degradation:
         if UNKNOWN in labels:
-            return UNKNOWN
+            return (UNKNOWN,)
         raise UsageError(f"dfpir has to be told what to remove: name it with --degradation; {known}")
-    label = find_label(degradation[0], labels)
-    if label is None:
-        raise UsageError(f"dfpir cannot remove {degradation[0]!r}: {known}")
-    return label
+    found = []
+    backwards = degradation[::-1]
+    scenes = [each for each in backwards if not lies_in_details(each)]
+    for each in (*filter(lies_in_details, backwards), *scenes):
+        label = find_label(each, labels)
+        if label is None:
+            raise UsageError(f"dfpir cannot remove {each!r}: {known}")
+        found.append(label)
+    return tuple(found)
 
 
 def training_label(label: str, labels: Sequence[str]) -> str:
