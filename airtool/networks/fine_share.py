@@ -1,4 +1,4 @@
-"""What tells whether a picture suffers in its details alone: the choice between a blind method's two networks."""
+"""What tells whether the damage lies in the details alone: the choice between a method's two networks."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ makes it change pale and dark pictures a lot, while haze that the second is give
 class FineShare(nn.Module):
     """How far what a picture suffers from lies in its details alone: shares (N, 1, 1, 1) in [0, 1].
 
-    From means and mean squares over the picture of an encoder's features. The ends are reached exactly, so that mostly
-    one of the two networks is all that has to run.
+    From means and mean squares of features: an encoder's of the picture, or the tokens of an example. The ends are
+    reached exactly, so that mostly one of the two networks is all that has to run.
     """
 
     def __init__(self, channels: int, hidden: int = 32) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_second_networks import trained_to_choose
 
 from airtool.degradations import lies_in_details
 from airtool.errors import UsageError
@@ -134,12 +135,7 @@ def test_the_share_learns_to_tell_details_from_scenes() -> None:
         torch.cat([noisy, veiled]), torch.cat([CLEAN, CLEAN]), ("noise:25", "photo-noise:1", "haze:0.6", "clean")
     )
     first = objective(batch, 0)["loss"]
-    optimiser = torch.optim.Adam([each for each in objective.parameters() if each.requires_grad], 0.01)
-    for _ in range(40):
-        optimiser.zero_grad()
-        found = objective(batch, 0)
-        found["loss"].backward()
-        optimiser.step()
+    found = trained_to_choose(objective, batch)
     assert found["loss"] < 0.5 * first
     assert found["right"] == 1
     assert learned(objective) == {"fine_share"}
